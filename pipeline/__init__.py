@@ -1,0 +1,1 @@
+"""Floor 3: the machinery (recipes, engines, cluster, command line). Start reading at `pipeline/synth.py`."""
