@@ -148,14 +148,15 @@ def test_relative_progress_compares_neighbours_exactly() -> None:
     assert decide(rolled(4, 0, 4), None, settings=progress).first_error == 1
 
 
+@pytest.mark.parametrize("judged", [1, 2], ids=["stopped", "inferred"])
 @pytest.mark.parametrize("settings", [Settings(threshold=0.125), Settings("mc", progress=0.8)])
-def test_rates_are_not_read_from_rollouts_that_were_stopped_early(settings: Settings) -> None:
+def test_rates_are_not_read_from_rollouts_that_were_stopped_early(settings: Settings, judged: int) -> None:
     estimate = simulate(
-        confirm(4, "different", 2),
-        lambda probe: Tally(hits=probe.tries) if probe.prefix < 3 else Tally(misses=probe.tries),
+        confirm(4, "different", judged),
+        lambda probe: Tally(hits=probe.tries) if probe.prefix <= judged else Tally(misses=probe.tries),
     )
-    assert decide(estimate, 2).kept
-    assert decide(estimate, 2, settings=settings) == Decision(False, None, (), None, "mc_stopped_early")
+    assert decide(estimate, judged).kept
+    assert decide(estimate, judged, settings=settings) == Decision(False, None, (), None, "mc_stopped_early")
 
 
 def test_no_hit_in_full_tries_is_a_zero_rate_for_every_threshold() -> None:

@@ -99,6 +99,12 @@ def test_a_later_hit_is_a_witness_for_an_undecided_prefix() -> None:
     assert estimate.first_error == 2
 
 
+def test_a_prefix_that_only_a_witness_settles_is_no_violation() -> None:
+    estimate = simulate(exhaustive(4, "different", None), World("m", "c", "h", "?"))
+    assert reachable(estimate.steps) == [False, True, True, False]
+    assert (estimate.first_error, estimate.violations) == (0, 1)
+
+
 def test_an_earlier_miss_says_nothing_of_an_undecided_prefix() -> None:
     estimate = simulate(exhaustive(3, "different", None), World("m", "c", "?"))
     assert reachable(estimate.steps) == [False, None, False]
