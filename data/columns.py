@@ -1,0 +1,207 @@
+"""Which column of a dataset is the problem, the gold answer, the given solutions; and one row made into a problem.
+
+Names are given, or guessed from common ones. A value that cannot be used is told with its reason, never guessed at.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data.errors import SettingError, SourceError
+from data.records import Given, Problem
+from data.schema import clean
+
+Names = str | Sequence[str]
+
+_COMMON: dict[str, tuple[str, ...]] = {
+    "problem": ("problem", "question", "query", "prompt", "instruction"),
+    "gold": ("gold_answer", "gold", "answer", "ground_truth", "final_answer", "expected_answer", "target", "solution"),
+    "id": ("unique_id", "problem_id", "id", "question_id", "uid"),
+    "level": ("level", "difficulty"),
+    "solutions": ("solutions", "candidates", "responses", "generations", "steps", "response"),
+    "policy": ("policy", "generator"),
+}
+_TEXTS = ("response", "solution", "text", "completion")  # where an object holds a solution's text
+_AUTHORS = ("policy", "generator", "model")  # where an object holds its author
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where to look, as dotted paths; `solutions` may be several, each then names its policy."""
+
+    problem: str
+    gold: str | None = None
+    id: str | None = None
+    level: str | None = None
+    solutions: tuple[str, ...] = ()
+    policy: str | None = None
+
+    def told(self) -> str:
+        """Say the mapping in one line."""
+        names = {name: getattr(self, name) for name in _COMMON}
+        said = {name: value if isinstance(value, str) else ", ".join(value) for name, value in names.items() if value}
+        return "; ".join(f"{name} <- {value}" for name, value in said.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What one row gave: a problem, or None with the reasons; and how its gold answer was found."""
+
+    problem: Problem | None
+    reasons: tuple[str, ...] = ()
+    gold_from: str | None = None
+
+
+def match(rows: Sequence[Mapping[str, Any]], given: Mapping[str, Names], where: str) -> Columns:
+    """Return the mapping: names in `given` win (an empty one means none), others are guessed from the first `rows`.
+
+    Raises SettingError for an unknown field, SourceError for a column that is not there (naming the nearest) and where
+    no column looks like a problem.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    for field in given:
+        if field not in _COMMON:
+            raise SettingError(f"no field {field!r} to map a column to; {_nearest(field, list(_COMMON))}")
+    chosen = {field: _listed(names) for field, names in given.items()}
+    for field, paths in chosen.items():
+        for path in paths:
+            if path not in columns and path.split(".")[0] not in columns:
+                raise SourceError(f"{where}: no column {path!r} (for {field}); {_nearest(path, columns)}")
+    guessed = {field: _listed(_guess(field, rows, columns)) for field in _COMMON if field not in chosen}
+    if not (chosen | guessed)["problem"]:
+        raise SourceError(f"{where}: no column looks like a problem; name it: problem=COLUMN, of {', '.join(columns)}")
+    if not guessed.get("solutions"):
+        guessed["solutions"] = _objects(rows, columns)
+    return _columns(guessed | chosen)
+
+
+def parse(row: Mapping[str, Any], columns: Columns, dataset: str) -> Parsed:
+    """Return the problem of one row. A missing id becomes a hash of the text; a missing gold answer stays None."""
+    text = row_value(row, columns.problem)
+    if not isinstance(text, str) or not text.strip():
+        return Parsed(None, (f"no problem text in {columns.problem}",))
+    text = clean(text)
+    author = _word(row_value(row, columns.policy))
+    found = [solution for path in columns.solutions for solution in _solutions(row, path, columns, author)]
+    given = tuple(solution for solution in found if isinstance(solution, Given))
+    reasons = tuple(reason for reason in found if isinstance(reason, str))
+    if columns.solutions and not given:
+        return Parsed(None, reasons or ("no solution given",))
+    gold, how = gold_answer(row_value(row, columns.gold), worked=columns.gold == "solution")
+    name = _word(row_value(row, columns.id)) or f"{dataset}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    problem = Problem(name, dataset, text, gold, _word(row_value(row, columns.level)), given)
+    return Parsed(problem, reasons, how)
+
+
+def row_value(row: Any, path: str | None) -> Any:
+    """Return what lies at a dotted path, through lists one value an item; None where there is nothing."""
+    if path is None or row is None:
+        return None
+    if isinstance(row, list):
+        return [row_value(item, path) for item in row]
+    if not isinstance(row, Mapping):
+        return None
+    if path in row:
+        return row[path]
+    first, _, rest = path.partition(".")
+    return row_value(row.get(first), rest) if rest else None
+
+
+def gold_answer(value: Any, *, worked: bool = False) -> tuple[str | None, str | None]:
+    r"""Return the gold answer in a cell, and how it was found (None, None: there is none).
+
+    GSM8K's stands after the last "####" or, in its example solutions, on a last line "A: "; MATH's in the last
+    \boxed. A `worked` solution without any of these has no gold answer; any other cell is the answer itself.
+    """
+    text = _word(value)
+    if text is None:
+        return None, None
+    last = text.rsplit("\n", 1)[-1]
+    rules = (
+        ("after ####", text.rpartition("####")[2] if "####" in text else None),
+        ("after A:", last[3:] if last.startswith("A: ") else None),
+        ("in the last \\boxed", boxed(text)),
+        ("as it stands", None if worked else text),
+    )
+    return next(((found.strip(), how) for how, found in rules if found and found.strip()), (None, None))
+
+
+def boxed(text: str) -> str | None:
+    r"""Return what the last \boxed (or \fbox, \framebox) holds, braces counted; None where none is closed."""
+    starts = [text.rfind(name) + len(name) for name in ("\\boxed{", "\\fbox{", "\\framebox{") if name in text]
+    if not starts:
+        return text.rpartition("\\boxed ")[2].partition("$")[0] if "\\boxed " in text else None
+    start, depth = max(starts), 1
+    for end in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[end], 0)
+        if depth == 0:
+            return text[start:end]
+    return None
+
+
+def _solutions(row: Mapping[str, Any], path: str, columns: Columns, author: str | None) -> Iterator[Given | str]:
+    """Yield the solutions of one column, and a reason for each that cannot be used."""
+    value = row_value(row, path)
+    policy = author or (path.partition(".")[0] if len(columns.solutions) > 1 else "given")
+    if path.rpartition(".")[2] == "steps" and isinstance(value, list) and all(isinstance(step, str) for step in value):
+        value = "\n\n".join(value) or None
+    for number, item in enumerate(value if isinstance(value, list) else [value]):
+        text, own = _told(item)
+        if isinstance(text, str):
+            yield Given(clean(text), own or policy)
+        elif value is not None:
+            yield f"solution {number} of {path} is not text"
+
+
+def _told(item: Any) -> tuple[Any, str | None]:
+    """Return the text and the author of a solution that is a string or an object."""
+    if not isinstance(item, Mapping):
+        return item, None
+    text = next((item[name] for name in _TEXTS if name in item), None)
+    return text, next((_word(item[name]) for name in _AUTHORS if item.get(name)), None)
+
+
+def _word(value: Any) -> str | None:
+    """Return a cell as stripped text: None for nothing, NaN and objects; a list joined; 27.0 as 27."""
+    if isinstance(value, list):
+        words = [_word(item) for item in value]
+        return ", ".join(word for word in words if word) or None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value != value or not isinstance(value, str | int | float):  # noqa: PLR0124 - NaN alone differs from itself
+        return None
+    return clean(str(value)).strip() or None
+
+
+def _guess(field: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str | None:
+    kinds = (str, list) if field == "solutions" else object  # a number of steps is not a solution
+    names = (name for name in _COMMON[field] if name in columns)
+    return next((name for name in names if any(isinstance(row.get(name), kinds) for row in rows)), None)
+
+
+def _objects(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns whose cells are objects with a solution in them, one policy each (GSM8K's examples)."""
+    held = (f"{name}.solution" for name in columns if any("solution" in _object(row.get(name)) for row in rows))
+    return tuple(held)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _listed(names: Names | None) -> tuple[str, ...]:
+    if not names:
+        return ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _columns(chosen: Mapping[str, tuple[str, ...]]) -> Columns:
+    single = {field: (chosen.get(field) or (None,))[0] for field in _COMMON if field not in ("problem", "solutions")}
+    return Columns(problem=chosen["problem"][0], solutions=chosen["solutions"], **single)
+
+
+def _nearest(name: str, among: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, among, 1, 0.5)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"there are: {', '.join(among)}"

@@ -1,0 +1,135 @@
+"""Where bytes lie: a local folder, or an object-store URI through pyarrow, behind the few operations this floor needs.
+
+A written file appears whole or not at all: locally by a temporary name, fsync and rename; in a store by one put.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from data.errors import RunError, SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or folder at `path` of `store`; `local` where the operating system's own calls reach it. Picklable."""
+
+    store: fs.FileSystem
+    path: str
+    local: bool
+
+    def __truediv__(self, name: str) -> "Place":
+        return Place(self.store, f"{self.path}/{name}", self.local)
+
+    def __str__(self) -> str:
+        return self.path if self.local else f"{self.store.type_name}:{self.path}"
+
+    def names(self) -> list[str]:
+        """Names in this folder, sorted; none where it does not exist."""
+        selector = fs.FileSelector(self.path, allow_not_found=True)
+        return sorted(info.base_name for info in self.store.get_file_info(selector))
+
+    def exists(self) -> bool:
+        """Whether a file or folder lies here."""
+        return bool(self.store.get_file_info(self.path).type != fs.FileType.NotFound)
+
+    def read(self) -> bytes:
+        """All bytes of this file. Raises FileNotFoundError."""
+        with self.store.open_input_stream(self.path, compression=None) as stream:
+            return bytes(stream.read())
+
+    def write(self, data: bytes) -> None:
+        """Put `data` here, atomically and durably, over what was here."""
+        if self.local:
+            _replace(Path(self.path), data)
+            return
+        with self.store.open_output_stream(self.path, compression=None) as stream:
+            stream.write(data)
+
+    def append(self, line: bytes) -> None:
+        """Add `line` on a line of its own, durably. In a store the file is put anew: for one writer only."""
+        if not self.local:
+            self.write((self.read() if self.exists() else b"") + line + b"\n")
+            return
+        folder(Path(self.path).parent)
+        with Path(self.path).open("a+b") as file:
+            file.write(_separator(file.seek(0, os.SEEK_END), Path(self.path)) + line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def delete(self) -> None:
+        """Remove this file where there is one."""
+        if self.exists():
+            self.store.delete_file(self.path)
+
+
+def at(where: "str | Path | Place") -> Place:
+    """Return the place a path or URI names; relative paths are resolved at once. Raises SettingError for a bad URI."""
+    if isinstance(where, Place):
+        return where
+    if "://" not in str(where):
+        return Place(fs.LocalFileSystem(), str(Path(where).resolve()), local=True)
+    try:
+        store, path = fs.FileSystem.from_uri(str(where))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise SettingError(
+            f"{where} cannot be opened: {error}. Give a path, or a URI such as s3://bucket/run"
+        ) from error
+    return Place(store, path.rstrip("/"), isinstance(store, fs.LocalFileSystem))
+
+
+@contextmanager
+def usable(place: Place) -> Iterator[None]:
+    """Turn what a disk or a store raises into a RunError that names the place and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{place} cannot be used: {error}. What was written before is safe; "
+            "make room or restore access, and run the same command again"
+        ) from error
+
+
+def folder(path: Path) -> None:
+    """Make a local folder whose own entry survives a power cut."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make the entries of a local folder durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def _separator(size: int, path: Path) -> bytes:
+    """Return a newline where a killed writer left the last line without one."""
+    if not size:
+        return b""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return b"" if file.read(1) == b"\n" else b"\n"

@@ -1,0 +1,245 @@
+"""Shards: which solutions lie together, which are still owed, and how a finished one becomes durable.
+
+A shard is named by its problems' ids (a prefix of their hash), never by rank or position. Its files appear whole; the
+manifest, written by the driver alone, says which of them count, with row counts and checksums. A manifest line that
+cannot be read is a shard still owed.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from data import places, schema
+from data.errors import RunError
+from data.places import Place
+from data.records import Task
+
+Side = Literal["labelled", "rejected"]
+Root = str | Path | Place
+Plan = Mapping[str, tuple[Task, ...]]
+
+SIDES: tuple[Side, ...] = ("labelled", "rejected")
+MANIFEST = "manifest.jsonl"
+_EMPTY = "empty.parquet"
+_OURS = re.compile(r"p[01]*\.parquet|\.p[01]*\.parquet\.[0-9a-f]{32}\.tmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A finished shard: digest of its tasks, rows a side, and the SHA-256 of each file (None: no row, no file)."""
+
+    part: str
+    digest: str
+    labelled: int
+    rejected: int
+    labelled_sha256: str | None
+    rejected_sha256: str | None
+
+    def sha256(self, side: Side) -> str | None:
+        """Checksum of one side's file."""
+        return self.labelled_sha256 if side == "labelled" else self.rejected_sha256
+
+
+def part(problem_id: str, bits: int) -> str:
+    """Return the shard of a problem: "p" and the first `bits` (0..32) binary digits of the SHA-256 of its id."""
+    word = int.from_bytes(hashlib.sha256(problem_id.encode("utf-8", "surrogatepass")).digest()[:4])
+    return "p" + f"{word:032b}"[:bits]
+
+
+def bits_for(solutions: int) -> int:
+    """Return how many bits cut that many solutions into shards of about 64 to 128, on average.
+
+    At least 8 shards from 64 solutions on (fewer, of at least 8, below), and at most 4096, which grow beyond that.
+    """
+    return min(12, max((solutions // 64).bit_length() - 1, min(3, (solutions // 8).bit_length() - 1), 0))
+
+
+def plan(tasks: Iterable[Task], bits: int) -> dict[str, tuple[Task, ...]]:
+    """Return the tasks of each shard, both in an order that does not depend on that of `tasks`."""
+    parts: dict[str, list[Task]] = {}
+    for task in tasks:
+        parts.setdefault(part(task.problem.id, bits), []).append(task)
+    return {name: tuple(sorted(parts[name], key=lambda task: task.id)) for name in sorted(parts)}
+
+
+def digest(tasks: Iterable[Task], fingerprint: str = "") -> str:
+    """Return a hash of what a shard is made of: its tasks, ids and contents, and the recipe's fingerprint."""
+    total = hashlib.sha256(fingerprint.encode())
+    for task in sorted(tasks, key=lambda task: task.id):
+        problem = task.problem
+        total.update(
+            json.dumps([task.id, problem.dataset, problem.text, problem.gold, problem.level, task.given]).encode()
+        )
+    return total.hexdigest()
+
+
+def owed(plan: Plan, seals: Mapping[str, Seal], fingerprint: str = "") -> list[str]:
+    """Return the parts that are not sealed, or were sealed from other tasks or under another fingerprint."""
+    return [
+        name for name, tasks in plan.items() if name not in seals or seals[name].digest != digest(tasks, fingerprint)
+    ]
+
+
+def seal(root: Root, part: str, kept: pa.Table, rejected: pa.Table, digest: str) -> Seal:
+    """Write both files of a finished shard, atomically and durably, and return what the manifest is to say.
+
+    Any process may seal; the shard counts once the driver has entered it. A side without rows has no file. Raises
+    RunError where it cannot be written.
+    """
+    place = places.at(root)
+    with places.usable(place):
+        sums = [_put(place / side, part, rows) for side, rows in zip(SIDES, (kept, rejected), strict=True)]
+    return Seal(part, digest, kept.num_rows, rejected.num_rows, *sums)
+
+
+def enter(root: Root, seal: Seal) -> None:
+    """Append a seal to the manifest; the last one of a part counts. For the driver only, which holds the lock."""
+    manifest = places.at(root) / MANIFEST
+    with places.usable(manifest):
+        manifest.append(json.dumps(asdict(seal)).encode())
+
+
+def sealed(root: Root) -> dict[str, Seal]:
+    """Return the seals that count, by part. Lines that cannot be read, such as a torn last one, are passed over."""
+    manifest = places.at(root) / MANIFEST
+    seals: dict[str, Seal] = {}
+    for line in manifest.read().splitlines() if manifest.exists() else ():
+        try:
+            entry = json.loads(line)
+            seals[entry["part"]] = Seal(**entry)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue
+    return dict(sorted(seals.items()))
+
+
+def settle(root: Root, parts: Collection[str]) -> None:
+    """Make the directory loadable, with exactly the sealed shards of `parts`. For the driver, before and after work.
+
+    Seals of other parts (an older plan's) are struck from the manifest, files that no seal stands for are deleted, and
+    a side without any row gets one empty shard: without it `load_dataset` would refuse the other side too.
+    """
+    place, seals = places.at(root), sealed(root)
+    current = {name: seal for name, seal in seals.items() if name in parts}
+    if len(current) < len(seals):
+        lines = (json.dumps(asdict(seal)) + "\n" for seal in current.values())
+        (place / MANIFEST).write("".join(lines).encode())
+    for side in SIDES:
+        wanted = {f"{name}.parquet" for name, seal in current.items() if seal.sha256(side)}
+        for name in (place / side).names():
+            if _OURS.fullmatch(name) and name not in wanted:
+                (place / side / name).delete()
+        _settle_empty(place / side / _EMPTY, needed=not wanted)
+
+
+def tables(root: Root, which: Side = "labelled") -> Iterator[pa.Table]:
+    """Yield the sealed shards of one side, in order of part. Raises RunError for a missing or changed file."""
+    for name, seal in sealed(root).items():
+        checksum = seal.sha256(which)
+        if checksum:
+            data = _checked(places.at(root) / which / f"{name}.parquet", checksum)
+            yield parquet.read_table(pa.BufferReader(data))
+
+
+def read(root: Root, which: Side = "labelled") -> pa.Table:
+    """Return all sealed rows of one side. Raises RunError for a missing or changed file."""
+    return pa.concat_tables([schema.SCHEMA.empty_table(), *tables(root, which)])
+
+
+def verify(root: Root) -> list[str]:
+    """Return what is wrong with the sealed files, one sentence each; an empty list when all are as they were sealed."""
+    faults = []
+    for name, seal in sealed(root).items():
+        for side in SIDES:
+            checksum = seal.sha256(side)
+            try:
+                if checksum:
+                    _checked(places.at(root) / side / f"{name}.parquet", checksum)
+            except RunError as fault:
+                faults.append(str(fault))
+    return faults
+
+
+def configs() -> str:
+    """Return the `configs:` block of a dataset card's YAML front matter (without the `---` lines).
+
+    With it in README.md, `load_dataset(run)` gives the labelled rows and `load_dataset(run, "rejected")` the others.
+    """
+    lines = ["configs:"]
+    for side in SIDES:
+        lines += [f"- config_name: {side}", *(["  default: true"] if side == "labelled" else [])]
+        lines += ["  data_files:", "  - split: train", f"    path: {side}/*.parquet"]
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def lock(root: Root) -> Iterator[None]:
+    """Hold the run directory. Raises RunError, naming the holder, where another driver has it.
+
+    The operating system lets go when the holder dies, so a lock is never stale. Object stores have no locks: there the
+    caller alone sees to it that a run has one driver.
+    """
+    place = places.at(root)
+    if not place.local:
+        yield
+        return
+    places.folder(Path(place.path))
+    with (Path(place.path) / "driver.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunError(
+                f"{place} is in use by {file.read().strip() or 'another run'}: wait for it, stop it, or set another OUT"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.flush()
+        yield
+
+
+def _put(folder: Place, part: str, rows: pa.Table) -> str | None:
+    target = folder / f"{part}.parquet"
+    if not rows.num_rows:
+        target.delete()
+        return None
+    data = _parquet(rows)
+    target.write(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _parquet(rows: pa.Table) -> bytes:
+    """Return rows as Parquet; no rows as no row group, since `datasets` cannot read an empty one."""
+    sink = pa.BufferOutputStream()
+    with parquet.ParquetWriter(sink, rows.schema, compression="zstd") as writer:
+        if rows.num_rows:
+            writer.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+def _checked(file: Place, checksum: str) -> bytes:
+    try:
+        data = file.read()
+    except FileNotFoundError:
+        raise RunError(f"{file} is in the manifest but missing: restore it, or run again in a new directory") from None
+    if hashlib.sha256(data).hexdigest() != checksum:
+        raise RunError(f"{file} is not as it was sealed: restore it, or run again in a new directory")
+    return data
+
+
+def _settle_empty(file: Place, *, needed: bool) -> None:
+    if needed and not file.exists():
+        file.write(_parquet(schema.SCHEMA.empty_table()))
+    elif not needed:
+        file.delete()
