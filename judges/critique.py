@@ -1,0 +1,56 @@
+"""The judge of "The Lessons of Developing Process Reward Models" (arXiv 2501.07301), in our own wording.
+
+The model analyses paragraph after paragraph, numbered from 1, stops at the first error and concludes Correct or
+Incorrect. The first error is the last paragraph it analysed, counted from 0 here. A reply that does not follow is
+unparsed, never a verdict.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from data.asks import Ask, Message
+from data.records import NO_ERROR, Trace
+from judges import judge
+from judges.judge import Reading
+
+_ANALYSIS = re.compile(r"<\s{0,3}analysis_([0-9]{1,9})[0-9]*\s{0,3}>", re.IGNORECASE)
+_CONCLUSION = re.compile(r"<\s{0,3}conclusion\s{0,3}>([^<]{0,200})", re.IGNORECASE)
+_DECORATION = " \t\r\n*_`\"'.:"
+
+
+@dataclass(frozen=True, slots=True)
+class Critique:
+    """Judge by critique; `critique_brief` is the terse wording the small embedded model was trained on."""
+
+    wording: Literal["critique", "critique_brief"] = "critique"
+
+    @property
+    def fingerprint(self) -> str:
+        """Name and hash of the wording."""
+        return judge.fingerprint(self.wording)
+
+    def ask(self, trace: Trace) -> Ask:
+        """One user message: the problem and the numbered paragraphs."""
+        values = {"problem": judge.fence(trace.problem), "paragraphs": judge.paragraphs(trace, first=1)}
+        return Ask((Message("user", judge.fill(judge.wording(self.wording), values)),))
+
+    def read(self, text: str, steps: int) -> Reading:
+        """Parse opening tags only (models close them with wrong numbers); the last conclusion counts."""
+        said = judge.spoken(text)
+        conclusions = list(_CONCLUSION.finditer(said))
+        if not conclusions:
+            return Reading(None, "no conclusion")
+        last = conclusions[-1]
+        analysed = [int(tag.group(1)) for tag in _ANALYSIS.finditer(said, 0, last.start())]
+        if any(not 1 <= k <= steps for k in analysed):
+            return Reading(None, "a paragraph that does not exist")
+        return _concluded(last.group(1).strip(_DECORATION).lower(), analysed)
+
+
+def _concluded(conclusion: str, analysed: list[int]) -> Reading:
+    if conclusion == "correct":
+        return Reading(NO_ERROR)
+    if conclusion != "incorrect":
+        return Reading(None, "the conclusion is neither Correct nor Incorrect")
+    return Reading(analysed[-1] - 1) if analysed else Reading(None, "Incorrect without a paragraph")

@@ -1,0 +1,201 @@
+"""The symbolic judge: what it may call false, what it may confirm, and where it keeps silent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data.records import NO_ERROR, Trace, Verdict
+from judges.equations import NOTHING_TO_CHECK, UNCHECKED_BEFORE, Equations, equalities
+
+TRUE = [
+    "16 - 3 = 13",
+    "5 apples * 2 = 10 apples",
+    "$5 x 3 = $15",
+    "so she has 5x3=15 left",
+    r"\(1/3 \times 18 = 6\)",
+    r"\[ \frac{\$3.20}{4} = \$0.80 \]",
+    "10/3 = 3.33",
+    "10/3 = 3.34",
+    "2/3 = 0.66",
+    "She walks 60 miles/hour * 2 hours = 120 miles",
+    "20/50 * 100 = 40%",
+    "20% * 50 = 10",
+    r"100\% - 20\% = 80\%",
+    "1,000 + 500 = 1,500",
+    r"1{,}000 + 10\,000 = 11{,}000",
+    "2(3+4) = 14",
+    "(2 + 3)(4) = 20",
+    r"2 \left( 3 + 4 \right) = 14",
+    "2^10 = 1024",
+    "2**3 = 8",
+    "5² = 25",
+    "5! = 120 ways",
+    r"\binom{5}{2} = 10",
+    r"\sqrt{16} + \sqrt{9} = 7",
+    r"\sqrt{50} = 5\sqrt{2}",
+    r"180^\circ - 60^\circ = 120^\circ",
+    "5 cm * 3 cm = 15 cm^2",
+    r"3 \text{ m} \times 2 \text{ m} = 6 \text{ m}^2",
+    "<<16-3=13>>",
+    "580/110 = 5.2727272727272725",
+    "Total: 5 + 3 =\n8",
+    "10 (per day) * 3 (days) = 30",
+    "**5 + 3 = 8**",
+    "(x+1)^2 = x^2 + 2x + 1",
+    r"x(x - y) = x^2 - x \cdot y",
+    r"\frac{x^2 - 1}{x - 1} = x + 1",
+]
+
+FALSE = [
+    "7 * 70 - 40 = 430",
+    r"5000 + 10000 + 30000 = \boxed{43000}",
+    r"\[ \$20 - \$13.00 = \$6.00 \]",
+    "She has 6 * 48 = 289 cupcakes left",
+    r"\frac{40}{5} = 3 \text{ dollars}",
+    "20/50 * 100 = 45%",
+    "10/3 = 3.5",
+    "= 5 + 3 = 9",
+    "x = 5 + 3 = 9",
+    "<<520*(1+0.18)=500>>",
+    r"\sqrt{16} = 5",
+    "7995 (total cookies) - 2595 (rainbow cookies) = 4500",
+]
+
+SILENT = [
+    "",
+    "There are 5 apples.",
+    "2x + 3 = 7",
+    "x = 5",
+    "f(2) = 5",
+    "4 = 6",
+    "10/3 = 3",
+    "16 - 3 = 13 - 4 = 9",
+    "1800 - 2000 = 200",
+    "half of 16 - 2 = 6",
+    "3 times 5 + 2 = 17",
+    "20% of 50 + 5 = 15",
+    "5 + 7 = 1 dozen",
+    "2 + 2 = 4 and a half",
+    "2 1/2 + 1 = 3",
+    "5 feet + 6 inches = 66 inches",
+    "50 cents * 2 = 1",
+    "7 + 8 = 3 (mod 12)",
+    "17 mod 5 + 1 = 4",
+    r"7 + 8 \equiv 3 \pmod{12}, 7 + 8 = 3",
+    "101_2 + 1 = 6",
+    "12:30 + 1 = 1:30",
+    "1:2 + 1 = 3",
+    "1 + 2 + ... + 10 = 56",
+    r"1 + 2 + \cdots + 10 = 56",
+    "gcd(12, 8) + 1 = 6",
+    "(1, 2) + (3, 4) = (4, 7)",
+    "log(100) + 1 = 4",
+    "Time to heat up to 400 degrees = 20 + 8",
+    "1/4 of the tank's capacity = 18000 / 4",
+    "from -7 to -2+5 = 4",
+    "5 + 3 = 15 (5 x 3)",
+    "2ab + 3 = 6",
+    "on the 5th + 2 = 8th",
+    "- 5 + 3 = 8",
+    "10 = 5 + 3\n+ 2",
+    "Total - 5 + 2 = 10",
+    "2 + 2 = 5 is false",
+    "2 + 1 = 1\n3 = 1",
+    "17/6 + 1 is about 4: 17/6 + 1 = 4",
+    "6/2(3) = 1",
+    "-2^2 = 4",
+    "1/0 = 5",
+    "0^{-1} = 5",
+    "1 + 1 = 9^{9^{9^9}}",
+    "1 + 1 = 1000!",
+    r"\sqrt[3]{8} = 3",
+    r"\sqrt{-4} = 3",
+    "f(2x) = 2f(x)",
+    "a b 3 + 4 5 = 9",
+    "2 + 3 ≈ 5.5",
+    "2 + 3 ≠ 6",
+    "2 + 3 = ?",
+    "2 + = 3",
+    "== = 5 + 1 =",
+]
+
+
+def findings(text: str) -> set[str]:
+    return {equality.finding for equality in equalities(text)}
+
+
+@pytest.mark.parametrize("text", TRUE)
+def test_confirmed(text: str) -> None:
+    assert "holds" in findings(text)
+    assert "false" not in findings(text)
+
+
+@pytest.mark.parametrize("text", FALSE)
+def test_refuted(text: str) -> None:
+    assert "false" in findings(text)
+
+
+@pytest.mark.parametrize("text", SILENT)
+def test_no_claim_where_the_reading_is_in_doubt(text: str) -> None:
+    assert "false" not in findings(text)
+
+
+def test_every_equality_of_a_chain_is_checked() -> None:
+    found = equalities("so 2 + 3 = 5 = 4 + 1 = 6")
+    assert [(one.left, one.right, one.finding) for one in found] == [
+        ("so 2 + 3", "5", "holds"),
+        ("5", "4 + 1", "holds"),
+        ("4 + 1", "6", "false"),
+    ]
+
+
+def read(*steps: str) -> Verdict:
+    return Equations().read(Trace("p", steps, None))
+
+
+def test_the_first_false_step_after_checked_ones_is_the_first_error() -> None:
+    assert read("1 + 1 = 2", "2 + 2 = 5", "3 + 3 = 7") == Verdict(1, (1,))
+    assert read("2 + 2 = 5") == Verdict(0, (0,))
+
+
+def test_a_false_step_after_unchecked_ones_leaves_the_first_error_open() -> None:
+    assert read("Let us think.", "2 + 2 = 5") == Verdict(None, (1,), UNCHECKED_BEFORE)
+
+
+def test_no_error_only_where_something_was_checked() -> None:
+    assert read("Let us think.", "2 + 2 = 4") == Verdict(NO_ERROR, (NO_ERROR,))
+    for steps in ((), ("",), ("Let us think.", "x = 5")):
+        assert read(*steps) == Verdict(None, (None,), NOTHING_TO_CHECK)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1+" * 500_000 + "1=3",
+        "{" * 100_000 + "=1",
+        "(" * 10_000 + "1" + ")" * 10_000 + "=2",
+        "=" * 40_000,
+        "1" * 40_000 + " + 1 = 2",
+        "\0" * 40_000,
+        "5 (a b " * 5_000 + "= 1",
+        "<<" * 20_000,
+        "9^" * 20_000 + "9 = 1 + 1",
+        "*".join(["99999999"] * 3_000) + " = 2 + 2",
+    ],
+)
+def test_hostile_text_is_survived(text: str) -> None:
+    assert "false" not in findings(text)
+
+
+def test_real_claims_are_mostly_right(shared_data: Path) -> None:
+    claims = right = 0
+    for name in ("gsm8k", "olympiadbench"):
+        for line in (shared_data / "processbench" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()[:400]:
+            row = json.loads(line)
+            claimed = Equations().read(Trace(row["problem"], tuple(row["steps"]), None)).first_error
+            if claimed is not None and claimed != NO_ERROR:
+                claims += 1
+                right += claimed == row["label"]
+    assert claims >= 8
+    assert right >= 0.9 * claims
