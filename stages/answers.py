@@ -1,0 +1,185 @@
+"""Which part of a solution is its answer, and when two answers are equal or different beyond doubt.
+
+`extract` reads, in this order: the last closed box; the last `#### x`; the last "answer is x", "answer: x" or "A: x";
+the formula or number that a short closing sentence ("Therefore, ...") states. What a thinking model wrote before
+its last `</think>` is never read. `quick` decides only what exact arithmetic decides; the rest is for `comparing`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from data.records import Outcome
+
+CLOSING = 400  # characters: a longer tail after "Therefore" is reasoning, not a conclusion
+NEAR = Fraction(1, 1000)  # relative: a rounded number this close to the other may mean the same
+
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
+_BARE = re.compile(r"[^\s{}$\\]+")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_HASHES = re.compile(r"^####[ \t]*([^\n]+)", re.MULTILINE)
+_PHRASE = re.compile(r"(?:\banswer[*_]*[ \t]*(?:is\b|:)|^[ \t]*A:)[\s:*_]*+", re.IGNORECASE | re.MULTILINE)
+_SENTENCE_END = re.compile(r"\.(?:\s|$)")
+_FINAL = re.compile(
+    r"\b(?:therefore|thus|hence|so|consequently|finally|final answer|in conclusion|in total)\b", re.IGNORECASE
+)
+_MATHS = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|(?<![\\$])\$(?!\s)([^$\n]+)(?<!\s)\$(?!\d)", re.DOTALL)
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+_IS = re.compile(r"\b(?:is|are|equals?|remains)\b")
+_COUNT = re.compile(r"(?<![\w.])\\?\$?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?%?)")
+_RESULT = re.compile(r"=\s*\\?\$?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?![\d.]*\s*[-+*/^\\]\s*[\d({])")
+
+_Replacement = str | Callable[[re.Match[str]], str]
+_MARKUP: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
+    (re.compile(r"\\(?:left|right|displaystyle|textstyle|[bB]igg?[lr]?)(?![a-zA-Z])|\\[!,;:>]"), ""),
+    (re.compile(r"\\?\$|^\s*\*\*|\*\*\s*$"), ""),
+    (re.compile(r"\\(?:quad|qquad)(?![a-zA-Z])|\\ |[~\u00a0]"), " "),
+    (re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)[ ]*\{([^{}]*)\}"), r"\1"),
+    (re.compile(r"(?<=[0-9])\^\{?(?:th|st|nd|rd)(?![a-z])\}?"), ""),
+    (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
+    (re.compile(r"\\frac[ ]*([0-9])[ ]*([0-9])(?![0-9])"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\(?=%)|\\[()\[\]]"), ""),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile("\u2212"), "-"),
+    (re.compile("\u00b0"), r"^\\circ"),
+    (re.compile(r"((?<=[0-9,])\s(?=\s*[0-9]))|\s+"), lambda space: " " if space[1] else ""),
+)
+_WHOLE = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,9}|[0-9]{1,40})"
+_DECIMAL = re.compile(rf"([-+]?)({_WHOLE}?(?:\.[0-9]{{1,40}})?)(%?)")
+_RATIO = re.compile(rf"([-+]?)(?:\\frac\{{(-?{_WHOLE})\}}\{{(-?{_WHOLE})\}}|({_WHOLE})/({_WHOLE}))(%?)")
+_CHOICE = re.compile(r"[A-Z]|\([A-Z]\)")
+
+
+def extract(text: str) -> str | None:
+    r"""Return the raw text of a solution's answer (`\boxed{x=5}` gives `x=5`), or None. Linear in the text."""
+    said = text.rpartition("</think>")[2].partition("<think>")[0]
+    return _boxed(said) or _hashed(said) or _phrased(said) or _concluded(said)
+
+
+def normal(answer: str) -> str:
+    """Return a canonical spelling; equal spellings mean equal answers, different ones mean nothing."""
+    for pattern, replacement in _MARKUP:
+        answer = pattern.sub(replacement, answer)
+    return answer.strip().rstrip(".,;:").strip()
+
+
+def quick(answer: str, gold: str) -> Outcome | None:
+    """Decide what spelling and exact arithmetic can decide; None where they cannot."""
+    ours, theirs = normal(answer), normal(gold)
+    if ours == theirs:
+        return "equal" if ours else None
+    if _CHOICE.fullmatch(ours) and _CHOICE.fullmatch(theirs):
+        return "equal" if ours.strip("()") == theirs.strip("()") else "different"
+    left, right = _number(ours), _number(theirs)
+    if left is None or right is None or left.percent != right.percent:
+        return None
+    if left.value == right.value:
+        return "equal"
+    rounded = left.rounded or right.rounded
+    near = abs(left.value - right.value) <= NEAR * max(abs(left.value), abs(right.value))
+    return None if rounded and near else "different"
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number as it was written: `rounded` where it has a decimal point, `percent` where a percent sign."""
+
+    value: Fraction
+    rounded: bool
+    percent: bool
+
+
+def _number(spelling: str) -> _Number | None:
+    if (match := _DECIMAL.fullmatch(spelling)) and match[2] not in {"", "."}:
+        value = Fraction(match[2].replace(",", ""))
+        return _Number(-value if match[1] == "-" else value, "." in match[2], bool(match[3]))
+    if match := _RATIO.fullmatch(spelling):
+        above, below = (int((match[i] or match[i + 2]).replace(",", "")) for i in (2, 3))
+        if below:
+            value = Fraction(above, below)
+            return _Number(-value if match[1] == "-" else value, False, bool(match[6]))
+    return None
+
+
+def _boxed(text: str) -> str | None:
+    """Content of the last outermost closed box that is not blank; a box that holds only a box is peeled."""
+    reach, inside = -1, (0, 0)
+    for start, first, last, end in _boxes(text):
+        if start >= reach:
+            reach = end
+        elif (start, end) != inside:
+            continue
+        inside = (first, last)
+    return text[slice(*inside)].strip() or None
+
+
+def _boxes(text: str) -> Iterator[tuple[int, int, int, int]]:
+    """Give (start, content start, content end, end) of every closed box whose content is not blank."""
+    closes = _closes(text)
+    for box in _BOX.finditer(text):
+        brace = box.end()
+        if (close := closes.get(brace)) is not None:
+            if not text[brace + 1 : close].isspace() and close > brace + 1:
+                yield box.start(), brace + 1, close, close + 1
+        elif bare := _BARE.match(text, brace):
+            yield box.start(), brace, bare.end(), bare.end()
+
+
+def _closes(text: str) -> dict[int, int]:
+    """Map the offset of every closed brace to that of its closing one; escaped braces are text."""
+    opened: list[int] = []
+    closes: dict[int, int] = {}
+    for match in _BRACE.finditer(text):
+        if match[0] == "{":
+            opened.append(match.start())
+        elif match[0] == "}" and opened:
+            closes[opened.pop()] = match.start()
+    return closes
+
+
+def _hashed(text: str) -> str | None:
+    """Content of the last `#### x` that is the last line or a plain number: other such lines are headings."""
+    matches = list(_HASHES.finditer(text))
+    if matches and not text[matches[-1].end() :].strip():
+        return matches[-1][1].strip() or None
+    return next((m[1].strip() for m in reversed(matches) if _number(normal(m[1]))), None)
+
+
+def _phrased(text: str) -> str | None:
+    """Read what follows the last announcement of an answer, to the end of its sentence, without its decoration."""
+    start = max((phrase.end() for phrase in _PHRASE.finditer(text)), default=len(text))
+    if formula := _MATHS.match(text, start, start + CLOSING):
+        return _inside(formula)
+    said = text[start:].partition("\n")[0]
+    said = _SENTENCE_END.split(said, maxsplit=1)[0].strip(" \t$*")
+    return said if normal(said) else None
+
+
+def _concluded(text: str) -> str | None:
+    """Read a finished closing sentence: its last formula, unless more is said of that; else its bold or only number."""
+    tail = text[-2 * CLOSING :].rstrip()
+    words = list(_FINAL.finditer(tail, max(0, len(tail) - CLOSING)))
+    if not words or not tail.endswith((".", "!", "*", "$", "\\]", "\\)")):
+        return None
+    before, closing = tail[: words[-1].start()], tail[words[-1].end() :]
+    formulas = list(_MATHS.finditer(closing))
+    if formulas:
+        return None if _IS.search(closing, formulas[-1].end()) else _inside(formulas[-1])
+    return _counted(_BOLD.findall(closing)[-1:], before) or _counted([closing], before)
+
+
+def _counted(closing: list[str], before: str) -> str | None:
+    """Return the number a closing sentence states: its only one, the last result again, or the one after "is"."""
+    numbers = _COUNT.findall("".join(closing))
+    if len(set(numbers)) == 1:
+        return str(numbers[0])
+    result: list[str] = _RESULT.findall(before)[-1:]
+    if set(result) & set(numbers):
+        return result[0]
+    stated: list[str] = _COUNT.findall(_IS.split("".join(closing))[-1])
+    return stated[0] if len(stated) == 1 and numbers[-1:] == stated else None
+
+
+def _inside(formula: re.Match[str]) -> str | None:
+    return next(group for group in formula.groups() if group is not None).strip().rstrip(".") or None

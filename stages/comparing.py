@@ -1,0 +1,76 @@
+"""Whether two answers are the same piece of mathematics, by math-verify; may hang or exhaust memory.
+
+So it runs as a process of its own (`python -m stages.comparing`), which `pipeline/grading.py` starts and kills.
+Only math-verify's LaTeX grammar reads answers: its plain-text reader would hand them to Python's evaluator. JSON
+lines in (`[answer, gold]`), JSON lines out (the outcome; first a line that says "ready").
+"""
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from typing import TextIO
+
+from math_verify import LatexExtractionConfig, parse, verify
+
+from data.records import Outcome
+from stages.answers import normal
+
+_READER = (LatexExtractionConfig(boxed_match_priority=0),)
+
+
+def compare(answer: str, gold: str) -> Outcome:
+    """Compare two raw answers.
+
+    Where neither can be read as mathematics their spelling decides; where only one can, or the comparison fails,
+    the outcome is "undecided". The gold comes first: `x = 5` matches `5` either way, but an equation that is itself
+    the gold answer does not match its right-hand side.
+    """
+    theirs, ours = _read(gold), _read(answer)
+    if not theirs and not ours:
+        return "equal" if normal(answer).casefold() == normal(gold).casefold() else "different"
+    if not theirs or not ours:
+        return "undecided"
+    try:
+        same = verify(theirs, ours, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=True)
+    except Exception:  # noqa: BLE001 - math-verify and sympy raise whatever they meet, and any of it leaves this open
+        return "undecided"
+    return "equal" if same else "different"
+
+
+def _read(answer: str) -> list[object]:
+    return list(parse(f"\\boxed{{{answer}}}", _READER, fallback_mode="no_fallback", parsing_timeout=None))
+
+
+def _serve(questions: TextIO, replies: TextIO, memory: int, deadline: int) -> None:
+    """Answer questions until they end. An alarm ends the process even where its parent died in the middle of one.
+
+    Where memory grew past a quarter of the limit, "different" may be a MemoryError that sympy swallowed: no reply.
+    """
+    print('"ready"', file=replies, flush=True)
+    for question in questions:
+        signal.alarm(deadline)
+        outcome = compare(*json.loads(question))
+        signal.alarm(0)
+        if outcome == "different" and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > memory // 4:
+            return
+        print(json.dumps(outcome), file=replies, flush=True)
+
+
+def _main(memory: int, deadline: int) -> None:
+    """Give up what a comparison needs least: memory beyond `memory` bytes, files, Ctrl-C, and the reply channel."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    logging.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    _serve(sys.stdin, replies, memory, deadline)
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,241 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.answers import extract, normal, quick
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"so \boxed{5}.", "5"),
+        (r"first \boxed{1}, then $\boxed{\frac{1}{2}}$", r"\frac{1}{2}"),
+        (r"\boxed{x=5}", "x=5"),
+        (r"\fbox{7}", "7"),
+        (r"\boxed 5.", "5."),
+        (r"\boxed {\{1,2\}}", r"\{1,2\}"),
+        (r"\boxed{\boxed{5}}", "5"),
+        (r"\boxed{\boxed{3}+\boxed{4}}", r"\boxed{3}+\boxed{4}"),
+        (r"\boxed{4} and \boxed{\frac{1}{2", "4"),
+        (r"\boxed{4} and \boxed{}", "4"),
+        (r"\boxed{4} and \boxed{ }", "4"),
+        (r"\boxed{a\}b}", r"a\}b"),
+        (r"open { and \boxed{6} }}", "6"),
+        (r"\boxed{1} #### 2", "1"),
+        (r"\boxedsomething{3} The answer is 2.", "2"),
+    ],
+)
+def test_the_last_closed_box_is_the_answer(text: str, answer: str) -> None:
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("work\n#### 1,234", "1,234"),
+        ("#### 3\nThe answer is 4", "3"),
+        ("#### Step 1\nfoo\n#### 12\nmore text", "12"),
+        ("#### Step 1\nThe answer is 4.", "4"),
+        ("#### \\frac{1}{2}\n", "\\frac{1}{2}"),
+        ("a\nA: 26", "26"),
+        ("A: 1\nA: 2", "2"),
+        ("The answer is $\\frac{1}{2}$.", "\\frac{1}{2}"),
+        ("The final answer is: 3.5. I hope it is correct.", "3.5"),
+        ("**Answer:** 42", "42"),
+        ("**Answer: (C)**", "(C)"),
+        ("The answer is $18.", "18"),
+        ("The answer is:\n\\[\nx = 5.\n\\]", "x = 5"),
+        ("The answer is wrong. The answer is 6.", "6"),
+        ("### Final Answer\n\n\\[\n(1, 2]\n\\]", "(1, 2]"),
+    ],
+)
+def test_announced_answers_are_read(text: str, answer: str) -> None:
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Therefore, the sum is \\(2000\\) calories.", "2000"),
+        ("Thus, the sum increased by 11 is **23**.", "23"),
+        ("So 7 of them are left.", "7"),
+        ("$$x = 9$$ So 9 people buy one that costs $2500.", "9"),
+        ("Therefore,\n\n\\[\n\\frac{3}{20} = 0.15\n\\]", "\\frac{3}{20} = 0.15"),
+        ("Hence the sum of 3 and 4 is 7.", "7"),
+        ("Hence 3 and 4 remain odd.", None),
+        ("Therefore, the graph of \\(x^2 + y^2 = 1\\) is a circle.", None),
+        ("Therefore, 1 - 2 = 1 - 2 = 1 -", None),
+        ("Therefore, the total is 15 +" + "x" * 2000 + ".", None),
+        ("The sum of 3 and 4 is 7.", None),
+    ],
+)
+def test_a_closing_sentence_is_read_only_where_it_states_one_thing(text: str, answer: str | None) -> None:
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", "no end", "#### ", "A:", "The answer is", "The answer is:\n\n\\[\n\\boxed", "\x00"]
+)
+def test_no_answer_is_none(text: str) -> None:
+    assert extract(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<think>\\boxed{1}</think>The answer is 2.", "2"),
+        ("<think>\\boxed{1}</think>", None),
+        ("<think>\\boxed{1}", None),
+        ("thoughts \\boxed{1}</think>\\boxed{2}", "2"),
+        ("<think>a</think>\\boxed{2}<think>\\boxed{3}</think>\\boxed{4}", "4"),
+    ],
+)
+def test_thoughts_are_not_read(text: str, answer: str | None) -> None:
+    assert extract(text) == answer
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+
+
+HOSTILE = [
+    "\\boxed{",
+    "{",
+    "}",
+    "{}",
+    "answer is ",
+    "answer:",
+    "A: \n",
+    "#### \n",
+    "#### 5\n",
+    " ",
+    "\n",
+    "Therefore \\(",
+]
+HOSTILE += [
+    "$",
+    "**",
+    "\\text{",
+    "1 ",
+    "1,",
+    "1",
+    "\\frac",
+    "^{th",
+    "=1",
+    "\\left",
+    "\\",
+    "\x00",
+    "<think>",
+    "</think>",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_hostile_300_kilobytes_ends(piece: str) -> None:
+    text = piece * (300_000 // len(piece))
+    extract(text)
+    quick(text, "5")
+    assert quick(text + "x", text + "x") in {"equal", None}
+
+
+def test_boxes_nested_by_the_thousand() -> None:
+    assert extract("\\boxed{" * 20_000 + "5" + "}" * 20_000) == "5"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("1,000", "1000"),
+        ("1{,}000", "1,000"),
+        ("$26$", "26"),
+        ("\\$18.00", "18"),
+        ("**7**", "7"),
+        ("0.5", "\\frac{1}{2}"),
+        ("1/2", "\\dfrac12"),
+        ("\\frac{-2}{4}", "-\\frac{1}{2}"),
+        ("26.", "26"),
+        ("50\\%", "50%"),
+        ("\u22123", "-3"),
+        ("+3", "3"),
+        (".5", "0.50"),
+        ("\\text{Evelyn}", "Evelyn"),
+        ("\\left( 3, \\frac{\\pi}{2} \\right)", "(3,\\frac{\\pi}{2})"),
+        ("(C)", "\\text{C}"),
+        ("12^{\\text{th}}", "12"),
+        ("90\u00b0", "90^\\circ"),
+        ("\\mathrm{x} + 1", "x+1"),
+    ],
+)
+def test_certainly_equal(ours: str, theirs: str) -> None:
+    assert quick(ours, theirs) == quick(theirs, ours) == "equal"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("5", "-5"),
+        ("5", "15"),
+        ("1/3", "0.33"),
+        ("2/4", "2/5"),
+        ("1,000", "1.000"),
+        ("A", "(B)"),
+        ("2.5", "2"),
+        ("9" * 40, "9"),
+    ],
+)
+def test_certainly_different(ours: str, theirs: str) -> None:
+    assert quick(ours, theirs) == quick(theirs, ours) == "different"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("0.333333", "1/3"),
+        ("50%", "0.5"),
+        ("1/0", "5"),
+        ("x=5", "5"),
+        ("2^3", "8"),
+        ("2**3", "23"),
+        ("1 2", "12"),
+        ("1, 234", "1234"),
+        ("1\\frac12", "3/2"),
+        ("1,23", "123"),
+        ("5 cm", "5"),
+        ("", ""),
+        ("$", "."),
+        ("9" * 5000, "1"),
+        ("\u0665", "5"),
+    ],
+)
+def test_what_is_not_certain_is_left_open(ours: str, theirs: str) -> None:
+    assert quick(ours, theirs) is None
+    assert quick(theirs, ours) is None
+
+
+@given(st.fractions(), st.fractions())
+def test_fractions_compare_exactly(ours: object, theirs: object) -> None:
+    assert quick(str(ours), str(theirs)) == ("equal" if ours == theirs else "different")
+
+
+@given(st.text(max_size=40))
+def test_spelling_twice_changes_nothing_of_the_verdict(text: str) -> None:
+    assert quick(text, text) == ("equal" if normal(text) else None)
+
+
+def test_every_real_gold_is_its_own_equal(shared_data: Path) -> None:
+    golds = [row["answer"] for row in rows(shared_data / "math" / "math500.jsonl")]
+    assert {quick(gold, gold) for gold in golds} == {"equal"}
+
+
+def test_math_solutions_end_in_their_answer(shared_data: Path) -> None:
+    solved = rows(shared_data / "math" / "math500.jsonl")
+    found = [normal(extract(row["solution"]) or "") == normal(row["answer"]) for row in solved]
+    assert sum(found) / len(found) > 0.99
+
+
+def test_every_gsm8k_gold_is_found(shared_data: Path) -> None:
+    solved = rows(shared_data / "gsm8k" / "test.jsonl")
+    assert all(extract(row["answer"]) == row["answer"].rpartition("#### ")[2] for row in solved)
