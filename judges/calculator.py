@@ -21,7 +21,7 @@ _FACTORS = frozenset("abkmntxyzABR")  # letters that multiply a bracket; others,
 _PI = Fraction(3141592653589793, 10**15)
 
 
-class Unclear(Exception):  # noqa: N818 - not an error: the expression says nothing we can be sure of
+class Unclear(Exception):
     """The tokens are not an expression that is certainly understood, or it is too large."""
 
 

@@ -16,6 +16,7 @@ Reason = Literal[
     "empty",  # the solution has no step
     "no_gold",  # no gold answer, or one that cannot be compared
     "refused",  # the engine will never answer
+    "no_plan",  # the run makes no rollouts
     "judge_undecided",  # the judge named nothing that could be confirmed
     "judge_none",  # the judge found no error, yet the answer is not right
     "error_earlier",  # no hit before the step the judge named

@@ -1,0 +1,163 @@
+"""The command line: `synth` makes a run or goes on with one, `status` and `show` look at it."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from data import shards, sources
+from data.errors import PipelineError, SettingError
+from data.records import Task
+from data.sources import Loaded
+from pipeline import progress, recipe, run, show
+from pipeline.recipe import Recipe
+from pipeline.run import Run
+from pipeline.summary import summarise
+from stages import solve
+
+STOPPED = 130  # exit status of a run that was asked to stop: it is not finished
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; an expected error is a sentence on stderr and exit status 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.verb(options))
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def synth(options: argparse.Namespace) -> int:
+    """Make a run, or go on with the one that lies in `--out`."""
+    chosen = recipe.read(options.dataset, options.recipe, _overrides(options))
+    loaded = _load(chosen)
+    tasks = list(solve.tasks(loaded.problems, chosen.policies()))
+    recipe.check(chosen, sampled=any(task.given is None for task in tasks))
+    out = options.out or f"runs/{Path(chosen.data.source).stem}"
+    with shards.lock(out):
+        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
+        finished = _label(made, made.plan(tasks), loaded)
+    print("\n".join(["", str(made.place), *summarise(made.place).lines()]))
+    if not finished:
+        print("stopped before the end; the same command goes on from here")
+    return 0 if finished else STOPPED
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say how far a run has come, whether or not it is going on."""
+    made = run.find(options.out)
+    print("\n".join([str(made.place), *progress.told(made.place), *summarise(made.place).lines()]))
+    return 0
+
+
+def view(options: argparse.Namespace) -> int:
+    """Show one labelled solution."""
+    row = show.find(run.find(options.out).place, options.id)
+    print("\n".join(show.lines(row, colour=sys.stdout.isatty() or options.colour)))
+    return 0
+
+
+def _load(chosen: Recipe) -> Loaded:
+    data = chosen.data
+    columns = {name: tuple(where) if isinstance(where, list) else where for name, where in data.columns.items()}
+    loaded = sources.load(
+        data.source,
+        data.limit,
+        columns=columns,
+        revision=data.revision,
+        config=data.config,
+        split=data.split,
+        seed=data.seed,
+    )
+    for note in loaded.notes:
+        print(note)
+    if chosen.solutions == "sample":
+        return replace(loaded, problems=tuple(replace(problem, given=()) for problem in loaded.problems))
+    if chosen.solutions == "given" and not all(problem.given for problem in loaded.problems):
+        raise SettingError(f"solutions=given, but {data.source} has problems without one: map columns.solutions")
+    return loaded
+
+
+def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> bool:
+    """Label what is owed; False where it was stopped before the end."""
+    from pipeline import cluster  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
+
+    shards.settle(made.place, plan)
+    run.card(made, loaded)
+    owed = {part: plan[part] for part in shards.owed(plan, shards.sealed(made.place), made.fingerprint)}
+    if not owed:
+        print("nothing to do: every solution of this recipe is labelled")
+        return True
+    total, left = (sum(map(len, some.values())) for some in (plan, owed))
+    with (
+        _stopping() as stopping,
+        cluster.connected(made.recipe.cluster.address),
+        progress.display(made.place, total, total - left) as shown,
+    ):
+        finished = cluster.Driver(made, owed, stopping, shown.show).work()
+    shards.settle(made.place, plan)
+    return finished
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a wish: what is in flight is finished and recorded, then the run stops."""
+    asked: list[int] = []
+
+    def ask(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            print("\nstopping when what is in flight has come back; once more to stop at once", file=sys.stderr)
+        else:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _overrides(options: argparse.Namespace) -> list[str]:
+    """Return the named options as settings, and after them the `--set` ones."""
+    named = {
+        "data.limit": options.limit,
+        "policy.samples": options.samples,
+        "solutions": options.solutions,
+        "policy.engine": options.policy,
+        "completer.engine": options.completer,
+        "judge.engine": options.judge,
+    }
+    settings: list[str] = options.set
+    return [f"{name}={value}" for name, value in named.items() if value is not None] + settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description="Step-labelled data for reward models.")
+    verbs = parser.add_subparsers(required=True)
+    made = verbs.add_parser("synth", help="make a run, or go on with one")
+    made.set_defaults(verb=synth)
+    made.add_argument("--dataset", default="arith", help="a known name, a file, or a Hub id owner/name")
+    made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
+    made.add_argument("--out", help="run directory, a path or a URI (default: runs/DATASET)")
+    made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
+    made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
+    made.add_argument("--limit", type=int, help="the first so many problems")
+    made.add_argument("--samples", type=int, help="solutions a problem")
+    made.add_argument("--solutions", choices=["sample", "given"], help="sample solutions, or take the dataset's")
+    for role in ("policy", "completer", "judge"):
+        made.add_argument(f"--{role}", help="engine specification")
+    made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the recipe")
+    for name, verb, text in (("status", status, "how far a run has come"), ("show", view, "one labelled solution")):
+        looked = verbs.add_parser(name, help=text)
+        looked.set_defaults(verb=verb)
+        looked.add_argument("--out", default="runs/arith", help="run directory")
+    looked.add_argument("id", nargs="?", help="id of the solution, or how it starts")
+    looked.add_argument("--colour", action="store_true", help="colour also where the output is no terminal")
+    return parser

@@ -1,0 +1,97 @@
+"""An engine that never asks twice: what the ledger holds is answered from it, what is new is recorded at once.
+
+Two solutions that ask the same at the same time share one request. Once `drain` is called nothing new is asked:
+requests in flight come back and are recorded, and whoever wants more gets `Drained`.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from data.asks import Ask, Reply, key
+from data.errors import PipelineError
+from data.ledger import Ledger
+from data.segments import Entry
+from stages.engine import Engine, Scores
+
+
+class Drained(PipelineError):
+    """The run is stopping: nothing new is asked of a model."""
+
+
+@dataclass(slots=True)
+class Paid:
+    """Samples that were asked of a model by this process, and those the ledger already held."""
+
+    asked: int = 0
+    recalled: int = 0
+    tokens: int = 0
+
+
+@dataclass(slots=True)
+class Remembering:
+    """Engine in front of `engine`, behind `ledger`. Belongs to one event loop."""
+
+    engine: Engine
+    model: str
+    ledger: Ledger
+    paid: Paid = field(default_factory=Paid)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _flying: dict[bytes, asyncio.Future[Entry]] = field(default_factory=dict)
+
+    async def reply(self, ask: Ask) -> Reply:
+        """Return the ask's samples, each from the ledger, from a request in flight, or from the engine."""
+        keys = [key(self.model, ask, index) for index in range(ask.first, ask.first + ask.n)]
+        new = [i for i, k in enumerate(keys) if self.ledger.find(k) is None and k not in self._flying]
+        if new and self.stopping.is_set():
+            raise Drained("stopped before this was asked")
+        requests = [self._request(ask, keys, start, count) for start, count in _stretches(new)]
+        waited = [self._entry(k) for k in keys]
+        await asyncio.gather(*requests, return_exceptions=True)
+        entries = [await entry for entry in waited]
+        self.paid.recalled += len(keys) - len(new)
+        return Reply(tuple(entry.sample for entry in entries), entries[0].prompt_tokens)
+
+    async def score(self, ask: Ask, text: str) -> Scores:
+        """Score through the engine; scores are cheap and not recorded."""
+        return await self.engine.score(ask, text)
+
+    def _entry(self, key: bytes) -> "asyncio.Future[Entry]":
+        if key in self._flying:
+            return self._flying[key]
+        done: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        entry = self.ledger.find(key)
+        assert entry is not None  # noqa: S101 - either in flight or in the ledger, as `reply` has just seen
+        done.set_result(entry)
+        return done
+
+    def _request(self, ask: Ask, keys: list[bytes], start: int, count: int) -> "asyncio.Task[None]":
+        """Ask for a stretch of samples; their futures exist before anybody else can look."""
+        wanted = keys[start : start + count]
+        for one in wanted:
+            self._flying[one] = asyncio.get_running_loop().create_future()
+        return asyncio.create_task(self._fetch(replace(ask, first=ask.first + start, n=count), wanted))
+
+    async def _fetch(self, ask: Ask, keys: list[bytes]) -> None:
+        try:
+            reply = await self.engine.reply(ask)
+        except BaseException as error:
+            for one in keys:
+                future = self._flying.pop(one)
+                future.set_exception(error)
+                future.exception()  # marks it as seen: with nobody waiting any more it is no news
+            raise
+        for one, sample in zip(keys, reply.samples, strict=True):
+            self.ledger.append(one, sample, reply.prompt_tokens)
+            self._flying.pop(one).set_result(Entry(sample, reply.prompt_tokens))
+        self.paid.asked += len(keys)
+        self.paid.tokens += sum(sample.tokens for sample in reply.samples)
+
+
+def _stretches(indices: list[int]) -> Iterator[tuple[int, int]]:
+    """Group ascending indices into (start, count) runs without a gap."""
+    start = 0
+    for place in range(1, len(indices) + 1):
+        if place == len(indices) or indices[place] != indices[place - 1] + 1:
+            yield indices[start], place - start
+            start = place

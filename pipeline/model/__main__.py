@@ -1,0 +1,56 @@
+"""`python -m pipeline.model`: train the small model, export it, measure it. Interrupted, the same command goes on."""
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+
+from data.arith import world
+from pipeline.engines.embedded import FOLDER, Embedded
+from pipeline.model import card, sampled, vocabulary
+from pipeline.model.export import export
+from pipeline.model.train import Training
+
+ROUND = 7.0  # minutes between exports, and between looks at the model's own solutions
+READY = 0.2  # of the budget: before, its solutions are not worth judging
+SHARES = {"easy": 240, "medium": 240, "hard": 120}
+
+
+def main() -> None:
+    """Train for `--minutes` in all, then write the model's files and its card to `--out`."""
+    options = _options()
+    options.build.mkdir(parents=True, exist_ok=True)
+    training = Training(options.build, vocabulary.tokenizer(), options.minutes)
+    while training.progress < 1:
+        told = training.run(ROUND)
+        export(training.model, training.tokenizer, options.build / "export")
+        if training.progress > READY:
+            told |= refresh(training, options.build / "export")
+        print(json.dumps({"progress": round(training.progress, 3), **told}), flush=True)  # noqa: T201 - the log
+    export(training.model, training.tokenizer, options.out)
+    card.write(options.out, Embedded(options.out), minutes=training.spent / 60, steps=training.steps)
+
+
+def refresh(training: Training, exported: Path) -> dict[str, float]:
+    """Sample train problems with the model as it is now: its own slips are what its judge must learn to see."""
+    start = training.steps * 1000
+    problems = [p for level, count in SHARES.items() for p in world.problems(level, count, "train", start)]
+    engine = Embedded(exported)
+    fresh = asyncio.run(sampled.solutions(engine, problems))
+    said = asyncio.run(sampled.judged(engine, fresh[::5]))
+    training.sampled = [s.solved for s in fresh] + training.sampled[: 3 * len(fresh)]
+    wrong, right = sampled.exact(fresh[::5], said, wrong=True), sampled.exact(fresh[::5], said, wrong=False)
+    solved = {level: [s.right for s in fresh if s.problem.level == level] for level in SHARES}
+    rates = {level: round(sum(rights) / max(1, len(rights)), 3) for level, rights in solved.items()}
+    return {**rates, "judge_wrong": wrong[0] / max(1, wrong[1]), "judge_right": right[0] / max(1, right[1])}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.model", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=100.0, help="time to train, all runs together")
+    parser.add_argument("--build", type=Path, default=Path("build/model"), help="where the checkpoint is kept")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="where the finished model goes")
+    return parser.parse_args()
+
+
+main()

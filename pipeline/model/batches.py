@@ -1,0 +1,85 @@
+"""Examples as padded tensors: what to predict at each position and how much it counts.
+
+Shapes: B examples, T tokens. `targets_BT` and `verdicts_BT` are -100 where nothing is asked.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from data.arith import world
+from pipeline.model import corpus
+from pipeline.model.corpus import Example, Solved
+
+IGNORED = -100
+TOKENS = 6144  # a batch, padding included
+_LEVELS = {"easy": (0.6, 0.34), "medium": (0.3, 0.38), "hard": (0.1, 0.28)}  # share at the start, at the end
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One optimiser step's examples."""
+
+    inputs_BT: torch.Tensor
+    targets_BT: torch.Tensor
+    weights_BT: torch.Tensor
+    verdicts_BT: torch.Tensor
+
+
+Row = tuple[list[int], list[int], list[float], list[int]]
+
+
+def batches(tokenizer: Tokenizer, rng: random.Random, progress: float, sampled: list[Solved]) -> Iterator[Batch]:
+    """Yield a few dozen batches of fresh examples, of like length each; `sampled` are the model's own solutions."""
+    rows = sorted((encode(tokenizer, example(rng, progress, sampled)) for _ in range(768)), key=lambda r: len(r[0]))
+    cuts: list[list[Row]] = [[]]
+    for row in rows:
+        if (len(cuts[-1]) + 1) * len(row[0]) > TOKENS:
+            cuts.append([])
+        cuts[-1].append(row)
+    rng.shuffle(cuts)
+    yield from map(_pad, cuts)
+
+
+def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Example:
+    """Draw one example: drills fade out over the first fifth of training, hard problems fade in."""
+    if rng.random() < max(0.02, 0.5 * (1 - progress * 5)):
+        return corpus.drill(rng)
+    if sampled and rng.random() < 0.35:
+        return corpus.to_judge(rng.choice(sampled))
+    shares = [first + (last - first) * min(1.0, progress * 2) for first, last in _LEVELS.values()]
+    level = rng.choices(list(_LEVELS), shares)[0]
+    text = world.problem(level, rng.getrandbits(40), "train").text
+    if rng.random() < 0.45:
+        return corpus.to_solve(corpus.solution(rng, text, slips=0.1))
+    return corpus.to_judge(corpus.solution(rng, text, slips=0.65))
+
+
+def encode(tokenizer: Tokenizer, pieces: Example) -> Row:
+    """Return an example's ids, targets (the same ids, for the position before), weights, and verdicts to know."""
+    right, wrong = (tokenizer.encode(word).ids[0] for word in ("right", "wrong"))
+    says = {True: right, False: wrong, None: IGNORED}
+    ids: list[int] = []
+    weights: list[float] = []
+    verdicts: list[int] = []
+    for piece in pieces:
+        new = tokenizer.encode(piece.text, add_special_tokens=False).ids
+        ids += new
+        weights += [piece.weight] * len(new)
+        verdicts += [IGNORED] * (len(new) - 1) + [says[piece.verdict]]
+    return ids, ids[1:], weights[1:], verdicts
+
+
+def _pad(rows: list[Row]) -> Batch:
+    longest = max(len(row[0]) for row in rows)
+
+    def full(column: int, fill: float, kind: torch.dtype) -> torch.Tensor:
+        padded = [[*row[column], *[fill] * (longest - len(row[column]))] for row in rows]
+        return torch.tensor(padded, dtype=kind)
+
+    return Batch(
+        full(0, 0, torch.long), full(1, IGNORED, torch.long), full(2, 0, torch.float), full(3, IGNORED, torch.long)
+    )

@@ -1,0 +1,142 @@
+"""What the small model learns from: solutions to continue, solutions to judge, and drills of bare equations.
+
+Solver and judge share one skill, knowing what each step should say. So a solution shown to the judge is also learnt
+from as text (each right step's tokens), and at the end of each shown step the model must already know the verdict;
+without these two the judge only learns to say "right" (docs/decisions/002).
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from data.arith import oracle, world
+from data.records import NO_ERROR
+
+ASK = "Which paragraph is wrong first?"  # the tail of judges/prompts/critique_brief.txt; a test holds the two together
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text. `weight`: of predicting its tokens; `verdict`: what to know once its last token is read."""
+
+    text: str
+    weight: float = 0.0
+    verdict: bool | None = None
+
+
+Example = list[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A solution's steps (each with what separates it from the next) and the first wrong one."""
+
+    problem: str
+    steps: tuple[str, ...]
+    first_error: int
+
+
+def solution(rng: random.Random, problem: str, slips: float) -> Solved:
+    """Return a solution with, at most, one slip put in (with chance `slips`), carried on through the later steps."""
+    story = world.read(problem)
+    idle = [name for name in story.facts if name not in story.needed()]
+    skip = frozenset(name for name in idle if rng.random() < 0.4)
+    lines = oracle.solve(story, skip)
+    if rng.random() < slips:
+        lines = _slip(rng, story, skip, rng.randrange(len(lines)))
+    return Solved(problem, _steps(lines), oracle.first_error(problem, lines))
+
+
+def to_solve(solved: Solved) -> Example:
+    """Make a solver's example: go on rightly, also after a slip (whose own step is not learnt from)."""
+    shown = [Piece(step, weight=float(index != solved.first_error)) for index, step in enumerate(solved.steps)]
+    return [Piece(f"<|user|>{solved.problem}<|end|><|assistant|>"), *shown, Piece("<|end|>", weight=1.0)]
+
+
+def to_judge(solved: Solved) -> Example:
+    """Make a judge's example: the steps up to the first error carry their verdicts, and the reply says them all."""
+    wrong = solved.first_error
+    checked = len(solved.steps) if wrong == NO_ERROR else wrong + 1
+    shown: Example = [Piece(f"<|user|>{solved.problem}\n\n")]
+    for index, step in enumerate(solved.steps):
+        verdict = index != wrong if index < checked else None
+        shown += [
+            Piece(f"<paragraph_{index + 1}>\n"),
+            Piece(step.strip(), weight=1.0 if verdict else 0.0),
+            Piece(f"\n</paragraph_{index + 1}>\n\n", verdict=verdict),
+        ]
+    said = Piece(reply(checked, wrong) + "<|end|>", weight=2.0)
+    return [*shown, Piece(f"{ASK}<|end|><|assistant|>"), said]
+
+
+def reply(checked: int, wrong: int) -> str:
+    """Return the judge's reply on the first `checked` steps; `wrong` is the wrong one, or -1."""
+    words = ["wrong" if index == wrong else "right" for index in range(checked)]
+    analysed = "".join(f"<analysis_{k}>\n{word}\n</analysis_{k}>\n\n" for k, word in enumerate(words, 1))
+    return f"{analysed}<conclusion>\n{'Correct' if wrong == NO_ERROR else 'Incorrect'}\n</conclusion>"
+
+
+def drill(rng: random.Random) -> Example:
+    """Bare equations, all right, in the sentences' own tokens."""
+    lines: list[str] = []
+    while len(lines) < 12:
+        op, _ = rng.choice(list(world.PHRASES))
+        a, b = rng.randint(1, world.LARGEST), rng.randint(*((2, 9) if op in "*/mod" else (1, 60)))
+        value = world.apply(op, a, b)
+        if 1 <= value <= world.LARGEST:
+            lines.append(f"= {a} {op} {b} = {value}.\n\n")
+    return [Piece("<|assistant|>"), *(Piece(line, weight=1.0) for line in lines)]
+
+
+def _steps(lines: Sequence[str]) -> tuple[str, ...]:
+    return (*(f"{line}\n\n" for line in lines[:-1]), lines[-1])
+
+
+def _slip(rng: random.Random, story: world.Story, skip: frozenset[str], at: int) -> list[str]:
+    """Return the solution's lines with a slip in line `at`, its wrong quantity carried on through what follows."""
+    values = dict(story.told)
+    lines: list[str] = []
+    for name, fact in story.facts.items():
+        values[name] = _value(fact, values)
+        text = oracle.line(name, fact, values)
+        if name not in skip and len(lines) == at:
+            text = _spoil(rng, name, fact, values)
+            values[name] = int(re.findall(r"\d+", text)[-1])
+        lines += [text] if name not in skip else []
+    said = values[story.asked] if at < len(lines) else _near(rng, values[story.asked], values)
+    return [*lines, f"The answer is {said}."]
+
+
+def _value(fact: world.Fact, values: dict[str, int]) -> int:
+    """Return what follows from possibly wrong quantities, kept in the range the sentences can say."""
+    b = values[fact.b] if fact.b in values else int(fact.b)
+    return abs(world.apply(fact.op, values[fact.a], b or 1)) % (world.LARGEST + 1)
+
+
+def _spoil(rng: random.Random, name: str, fact: world.Fact, values: dict[str, int]) -> str:
+    """Return one wrong line for `name`: a wrong result, a wrong quantity put in, or a wrong rule."""
+    known = {**values, name: values[name]}
+    match rng.choice(("result", "result", "result", "put in", "put in", "person", "rule", "whom")):
+        case "result":
+            known[name] = _near(rng, known[name], values)
+        case "put in":
+            known[fact.a] = _near(rng, known[fact.a], values)
+            known[name] = _value(fact, known)
+        case "person":
+            fact = replace(fact, a=rng.choice([p for p in values if p != fact.a]))
+            known[name] = _value(fact, known)
+        case "rule":
+            fact = replace(fact, op=rng.choice([op for op in "+-*" if op != fact.op]))
+            known[name] = _value(fact, known)
+        case "whom":
+            fact = replace(fact, b=rng.choice([*values, str(rng.randint(2, 30))]))
+            known[name] = _value(fact, known)
+    return oracle.line(name, fact, known)
+
+
+def _near(rng: random.Random, value: int, values: dict[str, int]) -> int:
+    """Return a wrong quantity of the kind a small model says: a digit off, or somebody else's."""
+    choices = [value + 1, value - 1, value + 10, value - 10, rng.randint(1, world.LARGEST), *values.values()]
+    fit = [v for v in choices if v != value and 0 <= v <= world.LARGEST]
+    return rng.choice(fit)

@@ -1,0 +1,125 @@
+"""Trains the small model from scratch within a budget of minutes; interrupted, it goes on from its last checkpoint.
+
+One loss has three parts: the text of right steps and of replies; at the end of each step shown to the judge, its
+verdict, read one layer below the top, so that the reply can look it up there.
+"""
+
+import math
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn import functional
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from pipeline.model.batches import IGNORED, Batch, batches
+from pipeline.model.corpus import Solved
+from pipeline.model.muon import Muon
+
+PEAK = {"matrices": 0.006, "rest": 0.003}
+VERDICT_WEIGHT = 0.5
+
+
+def config(vocabulary: int) -> Qwen2Config:
+    """Return the shape of the model: about 1.1 million parameters."""
+    return Qwen2Config(
+        vocab_size=vocabulary,
+        hidden_size=128,
+        intermediate_size=320,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=0,
+    )
+
+
+def losses(model: Qwen2ForCausalLM, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weighted mean cross-entropies (nats) of the text and of the verdicts."""
+    hidden = model.model(batch.inputs_BT, output_hidden_states=True).hidden_states
+    said = batch.weights_BT > 0
+    targets, weights = batch.targets_BT[said], batch.weights_BT[said]
+    text = functional.cross_entropy(model.lm_head(hidden[-1][said]), targets, reduction="none")
+    asked = batch.verdicts_BT != IGNORED
+    below = model.lm_head(model.model.norm(hidden[-2][asked]))
+    verdict = functional.cross_entropy(below, batch.verdicts_BT[asked]) if asked.any() else text.sum() * 0
+    return (text * weights).sum() / weights.sum(), verdict
+
+
+class Training:
+    """A model, its optimisers and how far they have come (`spent` seconds of `budget`), kept in `folder`."""
+
+    def __init__(self, folder: Path, tokenizer: Tokenizer, minutes: float) -> None:
+        torch.manual_seed(0)
+        self.file, self.tokenizer, self.budget = folder / "checkpoint.pt", tokenizer, minutes * 60
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = Qwen2ForCausalLM(config(tokenizer.get_vocab_size())).to(self.device)
+        matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
+        rest = [p for n, p in self.model.named_parameters() if p.ndim != 2 or "embed" in n]
+        self.optimisers: list[tuple[str, Any]] = [
+            ("matrices", Muon(matrices, weight_decay=0.05)),
+            ("rest", torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.01)),
+        ]
+        self.spent, self.steps = 0.0, 0
+        self.sampled: list[Solved] = []
+        if self.file.exists():
+            self._restore()
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        return min(1.0, self.spent / self.budget)
+
+    def run(self, minutes: float) -> dict[str, float]:
+        """Train for `minutes` (or to the end of the budget), save, and return the mean losses."""
+        end, sums, count = min(self.spent + minutes * 60, self.budget), [0.0, 0.0], 0
+        rng = random.Random(f"corpus/{self.steps}")
+        while self.spent < end:
+            for batch in batches(self.tokenizer, rng, self.progress, self.sampled):
+                started = time.monotonic()
+                sums = [a + b for a, b in zip(sums, self._step(batch), strict=True)]
+                count += 1
+                self.spent += time.monotonic() - started
+        self._save()
+        return {"steps": self.steps, "text": sums[0] / max(count, 1), "verdict": sums[1] / max(count, 1)}
+
+    def _step(self, batch: Batch) -> tuple[float, float]:
+        warm, decay = min(1.0, (self.steps + 1) / 100), 0.5 * (1 + math.cos(math.pi * self.progress))
+        for name, optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = PEAK[name] * warm * max(decay, 0.01)
+        text, verdict = losses(self.model, _to(batch, self.device))
+        (text + VERDICT_WEIGHT * verdict).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for _, optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        self.steps += 1
+        return float(text.detach()), float(verdict.detach())
+
+    def _save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for _, optimiser in self.optimisers],
+            "spent": self.spent,
+            "steps": self.steps,
+        }
+        torch.save(state, self.file.with_suffix(".tmp"))
+        self.file.with_suffix(".tmp").replace(self.file)
+
+    def _restore(self) -> None:
+        state = torch.load(self.file, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        for (_, optimiser), saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.spent, self.steps = state["spent"], state["steps"]
+
+
+def _to(batch: Batch, device: str) -> Batch:
+    tensors = (batch.inputs_BT, batch.targets_BT, batch.weights_BT, batch.verdicts_BT)
+    return batch if device == "cpu" else Batch(*(t.to(device) for t in tensors))

@@ -1,0 +1,134 @@
+"""A run directory: what it is a run of, whether a recipe still fits it, and what is owed.
+
+`run.json` is written once. The same command on the same directory goes on where it stopped; a changed recipe is
+refused with the difference, unless told to label `again` from what the ledger holds. Raising the limit is no change.
+"""
+
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+from data import places, schema, shards
+from data.errors import RunError
+from data.places import Place
+from data.records import Task
+from data.sources import Loaded
+from pipeline.crew import wordings
+from pipeline.recipe import Recipe
+
+FILE, LEDGER, SKIPPED = "run.json", "ledger", "skipped.jsonl"
+_PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An opened run: where it lies, where its ledger lies, how it is cut into shards, and under which recipe."""
+
+    place: Place
+    ledger: Place
+    bits: int
+    fingerprint: str
+    recipe: Recipe
+
+    def plan(self, tasks: list[Task]) -> dict[str, tuple[Task, ...]]:
+        """Cut the tasks into shards."""
+        return shards.plan(tasks, self.bits)
+
+    def metadata(self) -> dict[str, str]:
+        """Return what each shard says about its making: no times, no paths, so that equal rows make equal files."""
+        recipe = json.dumps({k: v for k, v in self.recipe.dump().items() if k != "cluster"}, sort_keys=True)
+        return {"recipe": recipe, "fingerprint": self.fingerprint, "versions": json.dumps(versions(), sort_keys=True)}
+
+
+def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledger: str | None = None) -> Run:
+    """Open `out` for a recipe, making it where it is new. Raises RunError where it belongs to another recipe."""
+    place = places.at(out)
+    fingerprint = recipe.fingerprint(wordings(recipe))
+    known = _read(place)
+    if known and not again:
+        _refuse_changes(place, known, recipe, fingerprint)
+    bits = known["bits"] if known else shards.bits_for(solutions)
+    store = places.at(ledger) if ledger else places.at(known["ledger"]) if known else place / LEDGER
+    run = Run(place, store, bits, fingerprint, recipe)
+    told = {
+        "recipe": recipe.dump(),
+        "fingerprint": fingerprint,
+        "bits": bits,
+        "ledger": _where(store),
+        "versions": versions(),
+    }
+    (place / FILE).write((json.dumps(told, indent=1) + "\n").encode())
+    return run
+
+
+def find(out: str) -> Run:
+    """Open a run that exists, to look at. Raises RunError where there is none."""
+    place = places.at(out)
+    known = _read(place)
+    if known is None:
+        raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
+    recipe = Recipe.model_validate(known["recipe"])
+    return Run(place, places.at(known["ledger"]), known["bits"], known["fingerprint"], recipe)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what makes labels."""
+    return {"python": platform.python_version(), "schema": str(schema.SCHEMA_VERSION)} | {
+        name: metadata.version(name) for name in _PACKAGES
+    }
+
+
+def card(run: Run, loaded: Loaded) -> None:
+    """Write README.md, with which `datasets.load_dataset` reads both sides, and the rows that could not be used."""
+    source = run.recipe.data.source
+    text = (
+        f"---\n{shards.configs()}---\n# Step-labelled solutions of {source}\n\n`labelled` (the default) holds the "
+        "solutions that were kept, `rejected` the others with their reasons. The recipe is in `run.json`.\n"
+    )
+    (run.place / "README.md").write(text.encode())
+    skipped = "".join(json.dumps(asdict(reject), ensure_ascii=True) + "\n" for reject in loaded.rejects)
+    (run.place / SKIPPED).write(skipped.encode())
+
+
+def _read(place: Place) -> dict[str, Any] | None:
+    file = place / FILE
+    if not file.exists():
+        return None
+    try:
+        known: dict[str, Any] = json.loads(file.read())
+    except ValueError as error:
+        raise RunError(f"{file} cannot be read ({error}): restore it, or give another OUT") from None
+    return known
+
+
+def _where(store: Place) -> str:
+    return store.path if store.local else str(store)
+
+
+def _refuse_changes(place: Place, known: dict[str, Any], recipe: Recipe, fingerprint: str) -> None:
+    before = Recipe.model_validate(known["recipe"])
+    limits = (before.data.limit, recipe.data.limit)
+    shrinks = limits[1] is not None and (limits[0] is None or limits[1] < limits[0])
+    if known["fingerprint"] == fingerprint and not shrinks:
+        return
+    changed = "\n".join(_difference(before.dump(), recipe.dump())) or "  the wording of a prompt, or a version"
+    raise RunError(
+        f"{place} was made with another recipe:\n{changed}\nGive another directory, sharing what was paid for "
+        f"(OUT=... LEDGER={place / LEDGER}), or label this one again from its ledger (AGAIN=1)"
+    )
+
+
+def _difference(before: object, after: object, name: str = "") -> Iterator[str]:
+    """Yield a line for each setting that differs, but where and how fast."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            if key != "cluster":
+                yield from _difference(before.get(key), after.get(key), f"{name}.{key}".lstrip("."))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, pair in enumerate(zip(before, after, strict=True)):
+            yield from _difference(*pair, name=f"{name}.{index}")
+    elif before != after:
+        yield f"  {name}: {before!r} -> {after!r}"

@@ -1,0 +1,95 @@
+"""What a finished run holds: kept, rejected by reason, what it cost; and, where the truth is known, how good it is."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from data import shards
+from data.arith import oracle
+from data.places import Place
+from data.schema import Row
+
+COLUMNS = [
+    "dataset",
+    "problem",
+    "steps",
+    "kept",
+    "reason",
+    "first_error",
+    "mc_first_error",
+    "judge_first_error",
+    "tokens",
+]
+
+
+@dataclass(slots=True)
+class Score:
+    """One way of labelling against the truth: `right` first errors of `claimed`, out of `total` solutions."""
+
+    claimed: int = 0
+    right: int = 0
+    total: int = 0
+
+    def count(self, claim: int | None, truth: int) -> None:
+        """Count one solution; None claims nothing."""
+        self.total += 1
+        self.claimed += claim is not None
+        self.right += claim == truth
+
+
+@dataclass(slots=True)
+class Summary:
+    """Counts over all sealed rows of a run."""
+
+    solutions: int = 0
+    kept: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=Counter)
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    def count(self, row: Row) -> None:
+        """Count one row."""
+        self.solutions += 1
+        self.kept += row["kept"]
+        self.reasons.update([] if row["kept"] else [row["reason"]])
+        self.tokens.update(row["tokens"])
+        if row["dataset"] == "arith" and row["steps"]:
+            truth = oracle.first_error(row["problem"], row["steps"])
+            for name, claim in CLAIMS.items():
+                self.scores.setdefault(name, Score()).count(claim(row), truth)
+
+    def lines(self) -> Iterator[str]:
+        """Say it, one line a fact."""
+        each = max(self.solutions, 1)
+        yield f"solutions {self.solutions:,}   kept {self.kept:,} ({self.kept / each:.1%})"
+        for reason, count in self.reasons.most_common():
+            yield f"  rejected {reason:<26} {count:>7,} ({count / each:.1%})"
+        spent = {name: self.tokens[name] / each for name in ("solve", "rollout", "judge", "rollouts")}
+        yield (
+            f"a solution: {spent['solve'] + spent['rollout'] + spent['judge']:,.0f} tokens written (solving "
+            f"{spent['solve']:,.0f}, rollouts {spent['rollout']:,.0f}, judge {spent['judge']:,.0f}), "
+            f"{spent['rollouts']:.1f} rollouts"
+        )
+        if self.scores:
+            yield "first error against the truth:  labelled   of them right"
+        for name, score in self.scores.items():
+            precision = score.right / max(score.claimed, 1)
+            labelled = score.claimed / max(score.total, 1)
+            yield f"  {name:<28} {labelled:>9.1%}   {precision:>9.1%}   ({score.right} of {score.claimed})"
+
+
+CLAIMS: dict[str, Callable[[Row], int | None]] = {
+    "rollouts alone (mc)": lambda row: row["mc_first_error"],
+    "judge alone": lambda row: row["judge_first_error"],
+    "consensus (kept)": lambda row: row["first_error"] if row["kept"] else None,
+}
+
+
+def summarise(place: Place) -> Summary:
+    """Count over both sides of a run, shard by shard."""
+    summary = Summary()
+    for side in shards.SIDES:
+        for table in shards.tables(place, side):
+            for row in table.select(COLUMNS).to_pylist():
+                summary.count(row)
+    return summary

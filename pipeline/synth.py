@@ -1,0 +1,46 @@
+"""READ ME FIRST: what happens to one solution, from a problem to a labelled row.
+
+Everything else in this folder carries these functions to many solutions: `crew` puts engines behind the stages,
+`memory` and the ledger remember every reply, `cluster` runs it on Ray, `run` looks after the directory.
+"""
+
+from dataclasses import astuple
+
+from data.errors import Refused
+from data.records import Decision, Estimate, Labelled, Solution, Task, Tokens, Trace, Verdict
+from pipeline.crew import Crew
+from stages.answers import extract
+from stages.consensus import agree
+from stages.split import split
+
+
+async def label(task: Task, crew: Crew) -> Labelled:
+    """Solve, split, grade, judge, roll out, decide. Raises Unavailable or Drained as the engines do."""
+    try:
+        solution, solving = await crew.solve(task)
+    except Refused:
+        return unusable(task, "refused")
+    trace = read(task, solution, crew)
+    outcome = await crew.grade(trace.answer, task.problem.gold)
+    verdict, judging = await crew.judge(trace)
+    estimate, rolling = await crew.rollout(task, trace, outcome, verdict)
+    decision = agree(trace, outcome, estimate, verdict, crew.consensus)
+    return Labelled(task, trace, outcome, estimate, verdict, decision, total(solving, judging, rolling))
+
+
+def read(task: Task, solution: Solution, crew: Crew) -> Trace:
+    """Take a solution apart. One that was cut off states no answer, whatever it said on the way."""
+    answer = None if solution.cut else extract(solution.text)
+    return Trace(task.problem.text, split(solution.text, crew.splitter), answer, solution.cut)
+
+
+def unusable(task: Task, reason: str) -> Labelled:
+    """Return the row of a solution that could not be labelled at all; it is kept with its reason."""
+    trace = Trace(task.problem.text, (), None)
+    decision = Decision(kept=False, first_error=None, labels=(), agreement=None, reason=reason)
+    return Labelled(task, trace, "undecided", Estimate((), None), Verdict(None), decision, Tokens())
+
+
+def total(*spent: Tokens) -> Tokens:
+    """Add up what the stages spent."""
+    return Tokens(*(sum(values) for values in zip(*(astuple(one) for one in spent), strict=True)))
