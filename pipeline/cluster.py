@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from data import schema, shards
 from data.asks import Ask, Reply
@@ -30,7 +30,7 @@ from pipeline.crew import Crew
 from pipeline.engines.make import make
 from pipeline.engines.scripted import Script
 from pipeline.grading import Grader
-from pipeline.memory import Drained, Remembering
+from pipeline.memory import Drained, Paid, Remembering
 from pipeline.progress import Progress
 from pipeline.run import Run
 from stages.engine import Engine, Scores
@@ -101,7 +101,7 @@ class Worker:
         self._room = asyncio.Semaphore(run.recipe.cluster.in_flight)
         self._stopping = asyncio.Event()
         self._progress = Progress()
-        self._memories: list[Remembering] = []
+        self._paid = Paid()
 
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Seal | None:
         """Label and seal a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
@@ -123,18 +123,14 @@ class Worker:
 
     async def progress(self) -> Progress:
         """Return this worker's counts."""
-        paid = [memory.paid for memory in self._memories]
-        spent = Progress(0, 0, sum(p.tokens for p in paid), sum(p.asked for p in paid), sum(p.recalled for p in paid))
-        return self._progress + spent
+        return self._progress + Progress(0, 0, self._paid.tokens, self._paid.asked, self._paid.recalled)
 
     async def drain(self) -> None:
         """Ask nothing new; what is in flight comes back and is recorded."""
         self._stopping.set()
 
     def _remember(self, engine: Engine, ledger: Ledger) -> Remembering:
-        memory = Remembering(engine, engine.model, ledger, stopping=self._stopping)
-        self._memories.append(memory)
-        return memory
+        return Remembering(engine, engine.model, ledger, self._paid, self._stopping)
 
     async def _one(self, task: Task, crew: Crew) -> Labelled:
         async with self._room:
@@ -185,7 +181,7 @@ class Driver:
                 ray.get([worker.drain.remote() for worker in workers])
                 waiting, drained = [], True
             self._give(waiting, workers)
-            for ref in ray.wait(list(self._flying), timeout=BEAT)[0]:
+            for ref in ray.wait(list(self._flying), timeout=BEAT)[0] if self._flying else ():
                 waiting += self._finish(ref)
             self.show(self._count(workers))
         return not drained
@@ -222,6 +218,8 @@ class Driver:
             if self._attempts[part] >= ATTEMPTS:
                 raise RunError(f"the workers on shard {part} died {ATTEMPTS} times: {error}") from error
             return [part]
+        except RayTaskError as error:
+            raise error.cause if isinstance(error.cause, PipelineError) else error from None
         if seal:
             shards.enter(self.run.place, seal)
         return []

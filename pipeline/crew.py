@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from data.records import Estimate, Outcome, Solution, Task, Tokens, Trace, Verdict
 from judges import panel
@@ -23,6 +23,9 @@ _PROMPTED: Mapping[str, Callable[[], Judge]] = {
 }
 
 
+_splitter = cache(split.named)
+
+
 @dataclass(frozen=True, slots=True)
 class Crew:
     """The stages of one run; `engines` by specification, `grade` compares answers."""
@@ -39,7 +42,7 @@ class Crew:
     @property
     def splitter(self) -> split.Splitter:
         """Where steps end."""
-        return split.named(self.recipe.split)
+        return _splitter(self.recipe.split)
 
     async def solve(self, task: Task) -> tuple[Solution, Tokens]:
         """Sample the task's solution from its policy, or take the given one."""

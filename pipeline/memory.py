@@ -30,7 +30,7 @@ class Paid:
 
 @dataclass(slots=True)
 class Remembering:
-    """Engine in front of `engine`, behind `ledger`. Belongs to one event loop."""
+    """Engine in front of `engine`, behind `ledger`. Belongs to one event loop; `paid` may be shared by many."""
 
     engine: Engine
     model: str
@@ -38,6 +38,7 @@ class Remembering:
     paid: Paid = field(default_factory=Paid)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _flying: dict[bytes, asyncio.Future[Entry]] = field(default_factory=dict)
+    _requests: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def reply(self, ask: Ask) -> Reply:
         """Return the ask's samples, each from the ledger, from a request in flight, or from the engine."""
@@ -45,47 +46,58 @@ class Remembering:
         new = [i for i, k in enumerate(keys) if self.ledger.find(k) is None and k not in self._flying]
         if new and self.stopping.is_set():
             raise Drained("stopped before this was asked")
-        requests = [self._request(ask, keys, start, count) for start, count in _stretches(new)]
-        waited = [self._entry(k) for k in keys]
-        await asyncio.gather(*requests, return_exceptions=True)
-        entries = [await entry for entry in waited]
+        for start, count in _stretches(new):
+            self._request(replace(ask, first=ask.first + start, n=count), keys[start : start + count])
         self.paid.recalled += len(keys) - len(new)
+        waited = [self._flying.get(k) or self._recall(k) for k in keys]
+        await asyncio.wait(waited)  # unlike gather, this cancels nothing that others wait for
+        entries = [future.result() for future in waited]
         return Reply(tuple(entry.sample for entry in entries), entries[0].prompt_tokens)
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Score through the engine; scores are cheap and not recorded."""
         return await self.engine.score(ask, text)
 
-    def _entry(self, key: bytes) -> "asyncio.Future[Entry]":
-        if key in self._flying:
-            return self._flying[key]
+    def _recall(self, key: bytes) -> "asyncio.Future[Entry]":
+        """Return what the ledger holds, in the form of a request that has come back."""
         done: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
         entry = self.ledger.find(key)
-        assert entry is not None  # noqa: S101 - either in flight or in the ledger, as `reply` has just seen
+        assert entry is not None  # noqa: S101 - `reply` has just seen that it is in the ledger or in flight
         done.set_result(entry)
         return done
 
-    def _request(self, ask: Ask, keys: list[bytes], start: int, count: int) -> "asyncio.Task[None]":
-        """Ask for a stretch of samples; their futures exist before anybody else can look."""
-        wanted = keys[start : start + count]
-        for one in wanted:
+    def _request(self, ask: Ask, keys: list[bytes]) -> None:
+        """Start a request; its samples' futures exist before anybody else can look."""
+        for one in keys:
             self._flying[one] = asyncio.get_running_loop().create_future()
-        return asyncio.create_task(self._fetch(replace(ask, first=ask.first + start, n=count), wanted))
+        request = asyncio.create_task(self._fetch(ask, keys))
+        self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
 
     async def _fetch(self, ask: Ask, keys: list[bytes]) -> None:
+        """Ask and record. Whatever fails, be it the disk, reaches those who wait, and is not remembered."""
         try:
             reply = await self.engine.reply(ask)
+            for one, sample in zip(keys, reply.samples, strict=True):
+                self.ledger.append(one, sample, reply.prompt_tokens)
         except BaseException as error:
             for one in keys:
-                future = self._flying.pop(one)
-                future.set_exception(error)
-                future.exception()  # marks it as seen: with nobody waiting any more it is no news
-            raise
+                self._fail(one, error)
+            if not isinstance(error, Exception):
+                raise
+            return
         for one, sample in zip(keys, reply.samples, strict=True):
-            self.ledger.append(one, sample, reply.prompt_tokens)
             self._flying.pop(one).set_result(Entry(sample, reply.prompt_tokens))
         self.paid.asked += len(keys)
         self.paid.tokens += sum(sample.tokens for sample in reply.samples)
+
+    def _fail(self, key: bytes, error: BaseException) -> None:
+        future = self._flying.pop(key)
+        if isinstance(error, asyncio.CancelledError):
+            future.cancel()
+        else:
+            future.set_exception(error)
+            future.exception()  # marks it as seen: where nobody waits any more it is no news
 
 
 def _stretches(indices: list[int]) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,64 @@
+# The front door. `make help` lists what there is; variables are settings of the run (see README.md).
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATASET ?= arith
+
+# Make variables that are given become options of `synth`; SET takes several "name=value".
+OPTIONS = --dataset '$(DATASET)' \
+  $(if $(OUT),--out '$(OUT)') $(if $(LEDGER),--ledger '$(LEDGER)') $(if $(RECIPE),--recipe '$(RECIPE)') \
+  $(if $(LIMIT),--limit $(LIMIT)) $(if $(SAMPLES),--samples $(SAMPLES)) $(if $(SOLUTIONS),--solutions $(SOLUTIONS)) \
+  $(if $(POLICY),--policy '$(POLICY)') $(if $(COMPLETER),--completer '$(COMPLETER)') $(if $(JUDGE),--judge '$(JUDGE)') \
+  $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
+RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
+
+.PHONY: help synth submit status show test check bench model clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+synth: $(BIN)/base  ## make labelled data: DATASET OUT LIMIT SAMPLES SOLUTIONS POLICY COMPLETER JUDGE LEDGER AGAIN RECIPE SET
+	$(BIN)/python -m pipeline synth $(OPTIONS)
+
+submit: $(BIN)/base  ## the same as a job of a running Ray cluster (RAY_ADDRESS); give OUT as an absolute path or a URI
+	$(if $(OUT),,$(error submit needs OUT=/absolute/path or OUT=s3://..., since a job's folder is thrown away))
+	$(BIN)/ray job submit --working-dir . -- python -m pipeline synth $(OPTIONS)
+
+status: $(BIN)/base  ## how far a run has come
+	$(BIN)/python -m pipeline status --out '$(RUN)'
+
+show: $(BIN)/base  ## one labelled solution in colour: ID=...
+	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID)
+
+test: $(BIN)/dev  ## all tests, the quick ones first
+	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m slow
+
+check: $(BIN)/dev  ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each program
+	$(BIN)/python -m bench.plans
+	$(BIN)/python -m bench.real
+
+model: $(BIN)/train  ## train the small model of the arith world again, from scratch (goes on where it was stopped)
+	$(BIN)/python -m pipeline.model
+
+clean:  ## remove the virtual environment, caches and build files; runs stay
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# One stamp a set of dependencies: installed again only when pyproject.toml changes.
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/base: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(BIN)/dev $(BIN)/train: $(BIN)/%: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch $@ $(BIN)/base
