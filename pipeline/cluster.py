@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import ray
@@ -43,10 +43,14 @@ BEAT = 0.5  # seconds between looks at the workers
 
 
 class Hosted:
-    """Actor: one engine."""
+    """Actor: one engine, made when first used: the error of one that cannot be made reaches whoever asks."""
 
     def __init__(self, specification: str, script: Script) -> None:
-        self._engine = make(specification, script)
+        self._specification, self._script = specification, script
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return make(self._specification, self._script)
 
     async def model(self) -> str:
         """Return the engine's identity."""
@@ -72,7 +76,8 @@ class Remote:
         """Return the engine's reply. Raises Unavailable where patience ends."""
         for attempt in range(PATIENCE):
             try:
-                reply: Reply = await _actor(self.name).reply.remote(ask)
+                with _plainly():
+                    reply: Reply = await _actor(self.name).reply.remote(ask)
             except (Unavailable, RayActorError) as error:
                 last = error
                 await asyncio.sleep(min(30.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.5))
@@ -82,7 +87,8 @@ class Remote:
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Return the engine's scores."""
-        scores: Scores = await _actor(self.name).score.remote(ask, text)
+        with _plainly():
+            scores: Scores = await _actor(self.name).score.remote(ask, text)
         return scores
 
 
@@ -90,6 +96,17 @@ class Remote:
 def _actor(name: str) -> Actor:
     """Find an actor by name: a handle among a worker's arguments would keep it from being restarted."""
     return ray.get_actor(name)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Raise what an actor raised on purpose as it was: as Ray hands it on, its message is a traceback with a pid."""
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, PipelineError):
+            raise error.cause from None
+        raise
 
 
 class Worker:
@@ -193,7 +210,8 @@ class Driver:
         run, script = uuid.uuid4().hex[:8], self.run.recipe.script()
         names = {name: f"{name}/{run}" for name in sorted(needed(self.run, self.owed))}
         self._hosts = [host.options(name=full).remote(name, script) for name, full in names.items()]
-        models = ray.get([actor.model.remote() for actor in self._hosts])
+        with _plainly():
+            models = ray.get([actor.model.remote() for actor in self._hosts])
         engines = {name: Remote(names[name], model) for name, model in zip(names, models, strict=True)}
         return [work.remote(self.run, engines) for _ in range(settings.workers)]
 
@@ -212,7 +230,8 @@ class Driver:
         """Enter a sealed shard; return the shard again where its worker died."""
         part, _ = self._flying.pop(ref)
         try:
-            seal: Seal | None = ray.get(ref)
+            with _plainly():
+                seal: Seal | None = ray.get(ref)
         except RayActorError as error:
             self._attempts[part] = self._attempts.get(part, 0) + 1
             if self._attempts[part] >= ATTEMPTS:
