@@ -122,6 +122,12 @@ def load(
     return replace(loaded, notes=(*notes, *loaded.notes))
 
 
+def known(name: str) -> None:
+    """Raise SourceError where `name` cannot be a source at all; nothing is fetched or read."""
+    if name not in TABLE and Path(name).suffix.lower() not in files.SUFFIXES:
+        _named(name)
+
+
 def _named(name: str) -> Hub:
     if Path(name).is_dir() or _HUB_ID.fullmatch(name):
         return Hub(name)

@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def synth(options: argparse.Namespace) -> int:
     """Make a run, or go on with the one that lies in `--out`."""
     chosen = recipe.read(options.dataset, options.recipe, _overrides(options))
+    sources.known(chosen.data.source)  # both before a dataset is fetched: what is missing is told at once
+    recipe.check(chosen, sampled=False)
     loaded = _load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
     recipe.check(chosen, sampled=any(task.given is None for task in tasks))

@@ -176,7 +176,8 @@ def build(values: Mapping[str, Any]) -> Recipe:
         recipe = Recipe.model_validate(values)
         recipe.consensus.made(), recipe.script(), recipe.plan(), split.named(recipe.split)
     except ValidationError as error:
-        raise SettingError("; ".join(_told(fault) for fault in error.errors())) from None
+        faults = [fault for fault in error.errors() if fault["type"] != "too_short"] or error.errors()
+        raise SettingError("; ".join(_told(fault) for fault in faults)) from None
     except TypeError as error:
         raise SettingError(f"scripted: {error}".replace("Script.__init__() got an ", "")) from None
     return recipe
