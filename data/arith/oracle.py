@@ -12,8 +12,9 @@ from data.arith.world import Fact, Story, read
 from data.records import NO_ERROR
 
 _OP = r"(\+|-|\*|/|mod|max)"
-_STEP = re.compile(rf"So ([A-Z][a-z]+): ([A-Z][a-z]+) {_OP} (\w+) = (\d+) {_OP} (\d+) = (\d+)\.")
-_ANSWER = re.compile(r"The answer is (\d+)\.")
+_NUMBER = r"([0-9]{1,9})"
+_STEP = re.compile(rf"So ([A-Z][a-z]+): ([A-Z][a-z]+) {_OP} (\w+) = {_NUMBER} {_OP} {_NUMBER} = {_NUMBER}\.")
+_ANSWER = re.compile(rf"The answer is {_NUMBER}\.")
 _COMMUTES = {"+", "max"}
 
 

@@ -37,7 +37,7 @@ PHRASES = {
 _WEIGHTS = dict(zip(PHRASES, (4, 3, 2, 1, 1, 3, 2, 1), strict=True))
 _WORD = {"x": r"(?P<x>[A-Z][a-z]+)", "a": r"(?P<a>[A-Z][a-z]+)", "b": r"(?P<b>\w+)"}
 _READERS = tuple((op, re.compile(phrase.format(**_WORD))) for (op, _), phrase in PHRASES.items())
-_TOLD = re.compile(r"(?:Today )?(?P<x>[A-Z][a-z]+) has (?P<n>\d+) [a-z]+\.")
+_TOLD = re.compile(r"(?:Today )?(?P<x>[A-Z][a-z]+) has (?P<n>\d{1,9}) [a-z]+\.")
 _QUESTION = re.compile(r"How many does (?P<x>[A-Z][a-z]+) have\?")
 
 
@@ -117,7 +117,17 @@ def read(text: str) -> Story:
     question = _QUESTION.search(text)
     if question is None or not found:
         raise ValueError("not a problem of the arith world")
-    return Story(told, {name: fact for _, name, fact in sorted(found, key=lambda f: f[0])}, question["x"])
+    story = Story(told, {name: fact for _, name, fact in sorted(found, key=lambda f: f[0])}, question["x"])
+    if not _follows(story):
+        raise ValueError("not a problem of the arith world: somebody's quantity does not follow")
+    return story
+
+
+def _follows(story: Story) -> bool:
+    try:
+        return story.asked in story.values()
+    except (KeyError, ValueError, ZeroDivisionError):
+        return False
 
 
 def _story(rng: random.Random, operations: int) -> Story:
