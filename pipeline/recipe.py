@@ -9,6 +9,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ ENGINES = ("embedded", "scripted")
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
 class Data(_Settings):
@@ -96,6 +97,11 @@ class Consensus(_Settings):
     threshold: float = 0.0
     progress: float | None = None
 
+    @property
+    def rates(self) -> bool:
+        """Whether the label needs hit rates, not only hits."""
+        return self.rule != "judge" and (self.threshold > 0 or self.progress is not None)
+
     def made(self) -> consensus.Settings:
         """Return the same as the stage takes it."""
         return consensus.Settings(**self.model_dump())
@@ -134,7 +140,7 @@ class Recipe(_Settings):
 
     def script(self) -> Script:
         """Return the scripted engine's settings."""
-        return Script(**self.scripted)  # type: ignore[arg-type]  # whole numbers are checked by Script itself
+        return Script(**self.scripted)  # type: ignore[arg-type]  # `build` has checked names and types
 
     def plan(self) -> probes.Settings:
         """Return the plan's settings."""
@@ -174,13 +180,21 @@ def build(values: Mapping[str, Any]) -> Recipe:
     """Return a recipe of plain values. Raises SettingError naming the setting and the nearest name there is."""
     try:
         recipe = Recipe.model_validate(values)
-        recipe.consensus.made(), recipe.script(), recipe.plan(), split.named(recipe.split)
     except ValidationError as error:
         faults = [fault for fault in error.errors() if fault["type"] != "too_short"] or error.errors()
         raise SettingError("; ".join(_told(fault) for fault in faults)) from None
-    except TypeError as error:
-        raise SettingError(f"scripted: {error}".replace("Script.__init__() got an ", "")) from None
+    _check_knobs(recipe.scripted)
+    recipe.consensus.made(), recipe.script(), recipe.plan(), split.named(recipe.split)
     return recipe
+
+
+def _check_knobs(scripted: Mapping[str, float]) -> None:
+    kinds = {knob.name: knob.type for knob in fields(Script)}
+    for name, value in scripted.items():
+        if name not in kinds:
+            raise SettingError(f"scripted.{name}: there is no such setting{_near(name, list(kinds))}")
+        if kinds[name] is int and not isinstance(value, int):
+            raise SettingError(f"scripted.{name}: give a whole number, not {value}")
 
 
 def check(recipe: Recipe, *, sampled: bool) -> None:
@@ -197,6 +211,11 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
             raise SettingError(f"{role}.engine=embedded knows only DATASET=arith, not {recipe.data.source!r}")
     if recipe.completer.plan == "none" and recipe.consensus.rule != "judge":
         raise SettingError("completer.plan=none makes no rollouts: set consensus.rule=judge, or another plan")
+    if recipe.consensus.rates and recipe.completer.plan != "exhaustive":
+        raise SettingError(
+            "consensus.threshold and consensus.progress compare hit rates, which only completer.plan=exhaustive "
+            f"gives (not {recipe.completer.plan!r}): set that plan, or leave both out"
+        )
 
 
 def _missing(role: str) -> str:
@@ -210,8 +229,8 @@ def _missing(role: str) -> str:
 
 
 def _preset(source: str | None) -> dict[str, Any]:
-    file = PRESETS / f"{source or 'arith'}.toml"
-    return _toml(file if file.is_file() else PRESETS / "default.toml")
+    presets = {file.stem: file for file in PRESETS.glob("*.toml")}
+    return _toml(presets.get(source or "arith", presets["default"]))
 
 
 def _toml(file: Path) -> dict[str, Any]:
@@ -230,9 +249,10 @@ def _override(values: dict[str, Any], override: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text
     *path, last = name.strip().split(".")
-    for table in _tables([values], path):
-        if not isinstance(table, dict):
-            raise SettingError(f"{name}: there is no such setting")
+    tables = list(_tables([values], path))
+    if not tables or not all(isinstance(table, dict) for table in tables):
+        raise SettingError(f"{name}: there is no such setting")
+    for table in tables:
         table[last] = value
 
 
@@ -244,8 +264,8 @@ def _tables(tables: list[Any], path: list[str]) -> Iterator[Any]:
     head, *rest = path
     for table in tables:
         if isinstance(table, list):
-            chosen = [table[int(head)]] if head.isdigit() and int(head) < len(table) else table
-            yield from _tables(chosen, rest if head.isdigit() else path)
+            chosen = table[int(head) : int(head) + 1] if head.isdecimal() else table
+            yield from _tables(chosen, rest if head.isdecimal() else path)
         elif isinstance(table, dict):
             listed = head in ("policy", "judge")
             yield from _tables([table.setdefault(head, [{}] if listed else {})], rest)
