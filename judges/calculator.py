@@ -7,6 +7,7 @@ and exponents are bounded; nothing here evaluates text as code.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from math import comb, factorial, isqrt
 
 from judges.notation import Token
@@ -86,6 +87,7 @@ def exactly(value: Fraction | int) -> Interval:
     return Interval(Fraction(value), Fraction(value))
 
 
+@lru_cache(4096)
 def literal(text: str) -> tuple[Fraction, int]:
     """Value of a number as written, thousands separators included, and how many decimals it shows."""
     digits = "".join(c for c in text if c in "0123456789.")
@@ -94,6 +96,7 @@ def literal(text: str) -> tuple[Fraction, int]:
     return Fraction(digits), len(digits.partition(".")[2])
 
 
+@lru_cache(4096)
 def operand(text: str) -> Interval:
     """Read a number inside an expression: an integer is exact, a decimal may have been rounded at its last digit."""
     value, places = literal(text)

@@ -20,6 +20,7 @@ from judges.notation import Token, tokens
 from judges.quantities import beginning, calculates, converts, ending
 
 NOTHING_TO_CHECK = "no checkable equality"
+TOO_LONG = "too long to check"
 UNCHECKED_BEFORE = "a false equality, but steps before it are unchecked"
 
 Finding = Literal["holds", "false", "unclear"]
@@ -31,6 +32,7 @@ _DOUBT = frozenset(
     "rounded rounding round nearest estimate estimated almost nearly".split()
 )
 _LONGEST = 50_000  # reading takes linear time, about 1 s for this much of the worst text
+_WHOLE = 8 * _LONGEST  # of a solution
 _APPROXIMATE = 3  # decimals from which a result is taken to 0.1 % only
 _HUNDREDTH = Fraction(1, 100)
 
@@ -48,13 +50,16 @@ class Equality:
 class Equations:
     """The symbolic judge."""
 
-    fingerprint: str = "equations/1"
+    fingerprint: str = "equations/2"
 
     def read(self, trace: Trace) -> Verdict:
         """First step with a false equality, where one was checked in every step before it; -1 where all checked hold.
 
-        A false equality after unchecked steps leaves the first error open: its step is in `votes`, no more.
+        A false equality after unchecked steps leaves the first error open: its step is in `votes`, no more. A solution
+        of more than 400,000 characters is not read.
         """
+        if sum(map(len, trace.steps)) > _WHOLE:
+            return Verdict(None, (None,), TOO_LONG)
         checked = 0
         for index, step in enumerate(trace.steps):
             findings = {equality.finding for equality in equalities(step)}

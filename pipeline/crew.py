@@ -1,5 +1,6 @@
 """Who does what: a recipe's settings and engines, bound to the stages that `synth.label` names."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -71,7 +72,7 @@ class Crew:
 
     async def _opinion(self, trace: Trace, judge: settings.Judge) -> tuple[Verdict, Tokens]:
         if judge.kind == "equations":
-            return Equations().read(trace), Tokens()
+            return await asyncio.to_thread(Equations().read, trace), Tokens()  # seconds where the text is hostile
         asked = _PROMPTED[judge.kind]()
         engine, sampling = self.engines[judge.engine], judge.sampling.made()
         return await judging.judge(trace, asked, engine, judge.votes, sampling, judge.retries)

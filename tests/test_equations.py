@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.records import NO_ERROR, Trace, Verdict
-from judges.equations import NOTHING_TO_CHECK, UNCHECKED_BEFORE, Equations, equalities
+from judges.equations import NOTHING_TO_CHECK, TOO_LONG, UNCHECKED_BEFORE, Equations, equalities
 
 TRUE = [
     "16 - 3 = 13",
@@ -167,6 +167,10 @@ def test_no_error_only_where_something_was_checked() -> None:
     assert read("Let us think.", "2 + 2 = 4") == Verdict(NO_ERROR, (NO_ERROR,))
     for steps in ((), ("",), ("Let us think.", "x = 5")):
         assert read(*steps) == Verdict(None, (None,), NOTHING_TO_CHECK)
+
+
+def test_a_solution_too_long_to_be_read_in_time_is_not_called_right() -> None:
+    assert read(*["2 + 2 = 4\n" * 4000] * 11) == Verdict(None, (None,), TOO_LONG)
 
 
 @pytest.mark.parametrize(
