@@ -44,9 +44,10 @@ class Settings:
     """How evidence becomes labels.
 
     `rule`: first_error keeps where judge and rollouts agree on the first error's position (Lessons, arXiv 2501.07301);
-    every_step where they agree on every prefix; mc and judge trust one alone. A step is right where its hit rate
-    exceeds `threshold` (0: any hit), or, where `progress` is set, where its rate is at least that share of the rate
-    before it (GenPRM, arXiv 2504.00891: 0.8). Both need rates, so rollouts that were not stopped early.
+    every_step where they agree on every prefix; mc and judge trust one alone, but never "no error" on an answer that
+    is known to be wrong. A step is right where its hit rate exceeds `threshold` (0: any hit), or, where `progress` is
+    set, where its rate is at least that share of the rate before it (GenPRM, arXiv 2504.00891: 0.8). Both need rates,
+    so rollouts that were not stopped early.
     """
 
     rule: Rule = "first_error"
@@ -118,6 +119,15 @@ def _mc(seen: _Evidence) -> Reason | None:
     return "mc_undecided" if stuck.reachable is None else "mc_stopped_early"
 
 
+def _judge_alone(seen: _Evidence) -> Reason | None:
+    """Trust the judge, unless the answer itself refutes it: that costs nothing to know."""
+    return _judge(seen) or ("judge_none_wrong_answer" if _refuted(seen) else None)
+
+
+def _refuted(seen: _Evidence) -> bool:
+    return seen.judged == NO_ERROR and seen.outcome == "different"
+
+
 def _first_error(seen: _Evidence) -> Reason | None:
     return _judge(seen) or _dispute(seen) or _mc(seen)
 
@@ -129,7 +139,7 @@ def _every_step(seen: _Evidence) -> Reason | None:
     return _first_error(seen) or differ
 
 
-_RULES: Final = {"first_error": _first_error, "every_step": _every_step, "mc": _mc, "judge": _judge}
+_RULES: Final = {"first_error": _first_error, "every_step": _every_step, "mc": _mc, "judge": _judge_alone}
 
 
 def _dispute(seen: _Evidence) -> Reason | None:
@@ -139,7 +149,7 @@ def _dispute(seen: _Evidence) -> Reason | None:
         return None
     if judged == NO_ERROR:
         refuted: Reason | None = "judge_later" if False in seen.labels else None
-        return "judge_none_wrong_answer" if seen.outcome == "different" else refuted
+        return "judge_none_wrong_answer" if _refuted(seen) else refuted
     if seen.outcome == "equal" and seen.rolled == NO_ERROR:
         return "judge_error_right_answer"
     if False in seen.labels[:judged]:

@@ -121,6 +121,23 @@ def test_mc_and_judge_rules_trust_one_alone_and_still_tell_agreement() -> None:
     assert decide(estimate, 1, settings=Settings("judge")).agreement is True
 
 
+@pytest.mark.parametrize("rule", ["first_error", "every_step", "judge"])
+def test_a_wrong_answer_is_never_labelled_right_throughout(rule: Rule) -> None:
+    unasked = unknown(3, "no_plan")
+    assert decide(unasked, NO_ERROR, "different", Settings(rule)) == Decision(
+        False, None, (), False, "judge_none_wrong_answer"
+    )
+
+
+def test_the_judge_alone_is_trusted_where_the_answer_refutes_nothing() -> None:
+    unasked, alone = unknown(3, "no_plan"), Settings("judge")
+    assert decide(unasked, NO_ERROR, "equal", alone).labels == (True, True, True)
+    assert decide(unasked, NO_ERROR, "undecided", alone).labels == (True, True, True)
+    assert decide(unasked, 1, "different", alone).labels == (True, False)
+    assert decide(unasked, 1, "equal", alone).labels == (True, False)
+    assert decide(unasked, None, "different", alone).reason == "judge_undecided"
+
+
 def test_every_step_drops_what_only_the_first_error_agrees_on() -> None:
     rule = Settings("every_step")
     assert decide(rolled(4, 0, 0), 1, settings=rule).kept
@@ -220,6 +237,7 @@ def test_every_decision_is_sound(
         clean = decision.first_error == NO_ERROR
         assert len(decision.labels) == (len(evidence) if clean else (decision.first_error or 0) + 1)
         assert decision.labels[-1] is clean
+        assert not (clean and outcome == "different" and rule != "mc")
     if rule == "first_error":
         assert decision.agreement is (None if decision.reason in UNDECIDED else decision.kept)
 
