@@ -2,6 +2,7 @@
 
 `run.json` is written once. The same command on the same directory goes on where it stopped; a changed recipe is
 refused with the difference, unless told to label `again` from what the ledger holds. Raising the limit is no change.
+A run's own ledger lies within it, so that a run can be moved; one that is shared is named in `run.json`.
 """
 
 import json
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
+
+from pydantic import ValidationError
 
 from data import places, schema, shards
 from data.errors import RunError
@@ -51,13 +54,13 @@ def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledg
     if known and not again:
         _refuse_changes(place, known, recipe, fingerprint)
     bits = known["bits"] if known else shards.bits_for(solutions)
-    store = places.at(ledger) if ledger else places.at(known["ledger"]) if known else place / LEDGER
-    run = Run(place, store, bits, fingerprint, recipe)
+    shared = _resolved(ledger) if ledger else known and known["ledger"]
+    run = Run(place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
     told = {
         "recipe": recipe.dump(),
         "fingerprint": fingerprint,
         "bits": bits,
-        "ledger": _where(store),
+        "ledger": shared,
         "versions": versions(),
     }
     (place / FILE).write((json.dumps(told, indent=1) + "\n").encode())
@@ -70,8 +73,9 @@ def find(out: str) -> Run:
     known = _read(place)
     if known is None:
         raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
-    recipe = Recipe.model_validate(known["recipe"])
-    return Run(place, places.at(known["ledger"]), known["bits"], known["fingerprint"], recipe)
+    return Run(
+        place, places.at(known["ledger"] or place / LEDGER), known["bits"], known["fingerprint"], _made(place, known)
+    )
 
 
 def versions() -> dict[str, str]:
@@ -99,17 +103,32 @@ def _read(place: Place) -> dict[str, Any] | None:
         return None
     try:
         known: dict[str, Any] = json.loads(file.read())
-    except ValueError as error:
-        raise RunError(f"{file} cannot be read ({error}): restore it, or give another OUT") from None
+        known["recipe"], known["fingerprint"], known["bits"], known["ledger"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise RunError(f"{file} cannot be read ({error!r}): restore it, or give another OUT") from None
     return known
 
 
-def _where(store: Place) -> str:
-    return store.path if store.local else str(store)
+def _made(place: Place, known: dict[str, Any]) -> Recipe:
+    """Return the recipe a run was made with."""
+    try:
+        return Recipe.model_validate(known["recipe"])
+    except ValidationError as error:
+        told = error.errors()[0]
+        where = ".".join(map(str, told["loc"]))
+        raise RunError(
+            f"{place} was made with settings this version does not know ({where}: {told['msg']}): give another OUT, "
+            "or label it again from its ledger (AGAIN=1)"
+        ) from None
+
+
+def _resolved(ledger: str) -> str:
+    """Return a URI as it is, and a path so that it means the same from any folder."""
+    return ledger if "://" in ledger else places.at(ledger).path
 
 
 def _refuse_changes(place: Place, known: dict[str, Any], recipe: Recipe, fingerprint: str) -> None:
-    before = Recipe.model_validate(known["recipe"])
+    before = _made(place, known)
     limits = (before.data.limit, recipe.data.limit)
     shrinks = limits[1] is not None and (limits[0] is None or limits[1] < limits[0])
     if known["fingerprint"] == fingerprint and not shrinks:

@@ -13,18 +13,24 @@ GREEN, RED, GREY, BOLD, PLAIN = "\033[32m", "\033[31m", "\033[90m", "\033[1m", "
 def find(place: Place, wanted: str | None) -> Row:
     """Return the row of an id, of the first id that starts so, or the first kept one that holds an error."""
     first: Row | None = None
-    for side in shards.SIDES:
-        for table in shards.tables(place, side):
-            rows: list[Row] = table.to_pylist()
-            for row in rows:
-                if wanted and row["id"].startswith(wanted):
-                    return row
-                first = first or row
-                if not wanted and row["kept"] and row["first_error"] >= 0:
-                    return row
+    alike: Row | None = None
+    for row in _rows(place):
+        if row["id"] == wanted or (not wanted and row["kept"] and row["first_error"] >= 0):
+            return row
+        first = first or row
+        if wanted and alike is None and row["id"].startswith(wanted):
+            alike = row
+    if alike:
+        return alike
     if first is None or wanted:
         raise RunError(f"{place} holds no solution {wanted or 'yet'}; ids look like {first['id'] if first else '-'!r}")
     return first
+
+
+def _rows(place: Place) -> Iterator[Row]:
+    for side in shards.SIDES:
+        for table in shards.tables(place, side):
+            yield from table.to_pylist()
 
 
 def lines(row: Row, *, colour: bool) -> Iterator[str]:
@@ -34,7 +40,7 @@ def lines(row: Row, *, colour: bool) -> Iterator[str]:
         return f"{tone}{text}{PLAIN}" if colour else text
 
     verdict = "kept" if row["kept"] else f"rejected: {row['reason']}"
-    yield paint(f"{row['id']}   {verdict}", BOLD)
+    yield paint(printable(f"{row['id']}   {verdict}"), BOLD)
     yield printable(row["problem"].strip())
     yield ""
     for index, step in enumerate(row["steps"]):
