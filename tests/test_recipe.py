@@ -1,0 +1,240 @@
+"""Settings: presets, overrides by name, what is refused and with which words, and what the fingerprint covers."""
+
+from pathlib import Path
+
+import pytest
+
+from data.asks import Sampling
+from data.errors import SettingError
+from pipeline import recipe
+from pipeline.recipe import PRESETS, Recipe, build, check, read
+
+SCRIPTED = "scripted"
+
+
+def changed(*overrides: str) -> Recipe:
+    return read(SCRIPTED, overrides=overrides)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_preset_is_sound(preset: Path) -> None:
+    made = read(None if preset.stem == "default" else preset.stem, preset)
+    if preset.stem == "default":  # names no engines: those are the user's to give
+        with pytest.raises(SettingError, match="no engine"):
+            check(made, sampled=True)
+        made = read("math", preset, [f"{role}.engine=scripted" for role in ("policy", "completer", "judge")])
+    check(made, sampled=True)
+
+
+def test_a_dataset_without_a_preset_gets_the_default_one() -> None:
+    made = read("owner/name")
+    assert made.data.source == "owner/name"
+    assert made.policy[0].samples == 4
+    assert read().data.source == "arith"
+
+
+def test_a_preset_is_chosen_by_name_alone_never_by_path() -> None:
+    assert read("../recipes/scripted").policy[0].engine == read("anything").policy[0].engine == ""
+
+
+def test_overrides_by_dotted_name() -> None:
+    made = changed(
+        "data.limit=7",
+        "judge.votes=3",
+        "policy.sampling.temperature=0.5",
+        "completer.plan=exhaustive",
+        "split=regex:;\\s*",
+        "policy.system=Think = well",
+        "policy.0.sampling.stop=['\\n\\n', 'Q:']",
+        "scripted.right=0.5",
+        "data.columns.solutions=['a', 'b.c']",
+    )
+    assert made.data.limit == 7
+    assert made.judge[0].votes == 3
+    assert made.policy[0].sampling.made() == Sampling(temperature=0.5, stop=("\\n\\n", "Q:"))
+    assert made.policy[0].system == "Think = well"
+    assert made.policy[0].samples == 2  # the preset's, untouched
+    assert made.completer.plan == "exhaustive"
+    assert made.split == "regex:;\\s*"
+    assert made.script().right == 0.5
+    assert made.data.columns == {"solutions": ["a", "b.c"]}
+
+
+def test_a_later_override_wins_and_a_missing_table_is_made() -> None:
+    assert changed("cluster.in_flight=3", "cluster.in_flight=4").cluster.in_flight == 4
+
+
+PANEL = """
+[[policy]]
+engine = "scripted"
+[completer]
+engine = "scripted"
+[[judge]]
+engine = "scripted"
+[[judge]]
+kind = "equations"
+"""
+
+
+def test_a_list_is_set_in_all_its_entries_or_in_one_by_number(tmp_path: Path) -> None:
+    file = tmp_path / "panel.toml"
+    file.write_text(PANEL)
+    both = read(SCRIPTED, file, ["judge.retries=0"])
+    assert [judge.retries for judge in both.judge] == [0, 0]
+    one = read(SCRIPTED, file, ["judge.0.votes=5"])
+    assert [judge.votes for judge in one.judge] == [5, 1]
+    check(one, sampled=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("data.limt=3", r"data\.limt: there is no such setting; did you mean 'limit'\?"),
+        ("judge.vote=3", r"judge\.0\.vote: there is no such setting; did you mean 'votes'\?"),
+        ("policy.sampling.temp=1", r"did you mean 'temperature'"),
+        ("polcy.samples=2", r"polcy: there is no such setting; did you mean 'policy'\?"),
+        ("scripted.rigth=1", r"scripted\.rigth: there is no such setting; did you mean 'right'\?"),
+        ("zzz=1", r"zzz: there is no such setting; there are data, split, solutions, policy"),
+        ("policy.samples.x=1", r"policy\.samples\.x: there is no such setting"),
+        ("judge.7.votes=2", r"judge\.7\.votes: there is no such setting"),
+        ("judge.-1.votes=2", "there is no such setting"),
+        ("nonsense", r"'nonsense': write name=value, such as judge\.votes=3"),
+        ("=3", "there is no such setting"),
+    ],
+)
+def test_an_unknown_setting_names_the_nearest(override: str, told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        changed(override)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("data.limit=0", r"data\.limit: .*greater than or equal to 1 \(given: 0\)"),
+        ("data.limit=many", r"data\.limit: .*integer.*\(given: 'many'\)"),
+        ("data.limit=", r"data\.limit: .*integer"),
+        ("data=3", r"data: .*given: 3"),
+        ("judge=3", r"judge: .*given: 3"),
+        ("policy=[]", r"policy: .*at least 1"),
+        ("policy.samples=0", r"policy\.0\.samples: "),
+        ("policy.samples=1.5", r"policy\.0\.samples: "),
+        ("policy.sampling.temperature=-1", r"policy\.0\.sampling\.temperature: "),
+        ("policy.sampling.temperature=nan", "finite"),
+        ("policy.sampling.temperature=inf", "finite"),
+        ("policy.sampling.top_p=0", r"top_p: "),
+        ("policy.sampling.max_tokens=0", r"max_tokens: "),
+        ("completer.plan=bisct", r"completer\.plan: .*'confirm', 'bisect', 'exhaustive' or 'none'.*'bisct'"),
+        ("judge.kind=oracle", r"judge\.0\.kind: .*'critique'"),
+        ("panel=some", r"panel: .*'majority'"),
+        ("split=blnk", r"split = 'blnk' is unknown; did you mean 'blank'\?"),
+        ("split=regex:(", "not a regular expression"),
+        ("split=tokens:0", "a number above 0"),
+        ("consensus.threshold=2", "0 <= threshold < 1"),
+        ("scripted.right=2", "right is a probability"),
+        ("scripted.step_tokens=1.5", r"scripted\.step_tokens: give a whole number"),
+        ("scripted.right=often", r"scripted\.right"),
+        ("cluster.workers=0", r"cluster\.workers: "),
+        ("cluster.cpus=-1", r"cluster\.cpus: "),
+        ("data.columns.problem=3", r"data\.columns\.problem"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(override: str, told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        changed(override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["policy.engine="], r"no engine for the policy: set POLICY=.*embedded.*scripted"),
+        (["completer.engine="], r"set COMPLETER=.*completer\.plan=none and consensus\.rule=judge"),
+        (["judge.engine="], r"set JUDGE=.*judge\.kind=equations"),
+        (["judge.engine=scrpted"], r"judge\.0\.engine='scrpted': .*did you mean 'scripted'"),
+        (["policy.engine=embedded"], r"policy\.0\.engine=embedded knows only DATASET=arith, not 'scripted'"),
+        (["completer.plan=none"], r"set consensus\.rule=judge, or another plan"),
+        (["consensus.threshold=0.5"], r"set that plan, or leave both out"),
+        (["consensus.progress=0.8", "completer.plan=bisect"], r"only completer\.plan=exhaustive"),
+    ],
+)
+def test_contradictory_settings_are_refused_with_advice(overrides: list[str], told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        check(changed(*overrides), sampled=True)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["judge.engine=", "judge.kind=equations"],
+        ["completer.engine=", "completer.plan=none", "consensus.rule=judge"],
+        ["consensus.threshold=0.5", "completer.plan=exhaustive"],
+        ["consensus.rule=judge", "consensus.threshold=0.5"],
+    ],
+)
+def test_what_is_not_needed_need_not_be_set(overrides: list[str]) -> None:
+    check(changed(*overrides), sampled=True)
+
+
+def test_given_solutions_need_no_policy() -> None:
+    check(changed("policy.engine="), sampled=False)
+
+
+BASE = changed()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "cluster.workers=2",
+        "cluster.in_flight=3",
+        "cluster.cpus=1",
+        "cluster.address='ray://there'",
+        "data.limit=5",
+    ],
+)
+def test_where_how_fast_and_how_many_is_no_other_recipe(override: str) -> None:
+    assert changed(override).fingerprint() == BASE.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "split=newline",
+        "policy.samples=3",
+        "policy.sampling.temperature=0.9",
+        "policy.system=Hi",
+        "completer.tries=4",
+        "completer.plan=bisect",
+        "judge.votes=3",
+        "judge.kind=first_error",
+        "consensus.rule=mc",
+        "panel=any",
+        "scripted.right=0.5",
+        "data.seed=1",
+        "data.revision=abc",
+    ],
+)
+def test_what_decides_labels_makes_another_recipe(override: str) -> None:
+    assert changed(override).fingerprint() != BASE.fingerprint()
+
+
+def test_the_fingerprint_is_stable_and_covers_the_prompts() -> None:
+    assert changed().fingerprint(["a"]) == BASE.fingerprint(["a"]) != BASE.fingerprint(["b"])
+    assert build(BASE.dump()).fingerprint() == BASE.fingerprint()
+
+
+@pytest.mark.parametrize("content", [b"data = [", b"\xff\xfe", b"\0", b"a = 1\na = 2"])
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_bytes(content)
+    with pytest.raises(SettingError, match=r"recipe .*broken\.toml: "):
+        read(SCRIPTED, file)
+
+
+def test_a_recipe_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"nowhere\.toml"):
+        read(SCRIPTED, tmp_path / "nowhere.toml")
+
+
+def test_all_engines_that_are_named_are_known() -> None:
+    assert changed("judge.engine=embedded").engines() == {"scripted", "embedded"}
+    assert set(recipe.ENGINES) >= {"embedded", "scripted"}
