@@ -110,6 +110,21 @@ def problem(level: str, index: int, split: Split = "test") -> Problem:
     return Problem(f"arith-{split}-{level}-{index}", "arith", text, str(story.values()[story.asked]), level)
 
 
+def practice(rng: random.Random) -> str:
+    """Return a text whose facts hang on anybody, near or far: training material, too wide to be a good problem.
+
+    In the levels' chains most quantities come from the line before; whoever learns from those alone never learns to
+    look one up.
+    """
+    names = rng.sample(NAMES, len(NAMES))
+    told = {names.pop(): rng.randint(2, 40) for _ in range(rng.randint(3, 9))}
+    facts: dict[str, Fact] = {}
+    known = dict(told)
+    for _ in range(rng.randint(3, 8)):
+        _grow(rng, names.pop(), known, facts, [rng.choice(list(known))])
+    return _tell(rng, Story(told, facts, rng.choice(list(facts))))
+
+
 def read(text: str) -> Story:
     """Return the structure of a problem's text. Raises ValueError where the text is not of this world."""
     told = {m["x"]: int(m["n"]) for m in _TOLD.finditer(text)}

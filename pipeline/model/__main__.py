@@ -12,7 +12,7 @@ from pipeline.model.export import export
 from pipeline.model.train import Training
 
 ROUND = 7.0  # minutes between exports, and between looks at the model's own solutions
-READY = 0.2  # of the budget: before, its solutions are not worth judging
+READY = 0.6  # of the budget: before, its solutions are not worth judging
 SHARES = {"easy": 240, "medium": 240, "hard": 120}
 
 

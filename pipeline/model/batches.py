@@ -45,17 +45,25 @@ def batches(tokenizer: Tokenizer, rng: random.Random, progress: float, sampled: 
 
 
 def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Example:
-    """Draw one example: drills fade out over the first fifth of training, hard problems fade in."""
-    if rng.random() < max(0.02, 0.5 * (1 - progress * 5)):
+    """Draw one example: drills and practice give way to problems as training goes on."""
+    if rng.random() < max(0.06, 0.5 * (1 - progress * 5)):
         return corpus.drill(rng)
     if sampled and rng.random() < 0.35:
         return corpus.to_judge(rng.choice(sampled))
-    shares = [first + (last - first) * min(1.0, progress * 2) for first, last in _LEVELS.values()]
-    level = rng.choices(list(_LEVELS), shares)[0]
-    text = world.problem(level, rng.getrandbits(40), "train").text
+    if rng.random() < 0.6 - 0.5 * progress:
+        text = world.practice(rng)
+    else:
+        text = _problem(rng, progress)
     if rng.random() < 0.45:
         return corpus.to_solve(corpus.solution(rng, text, slips=0.1))
     return corpus.to_judge(corpus.solution(rng, text, slips=0.65))
+
+
+def _problem(rng: random.Random, progress: float) -> str:
+    """Draw a problem; hard ones fade in over the first half."""
+    shares = [first + (last - first) * min(1.0, progress * 2) for first, last in _LEVELS.values()]
+    level = rng.choices(list(_LEVELS), shares)[0]
+    return world.problem(level, rng.getrandbits(40), "train").text
 
 
 def encode(tokenizer: Tokenizer, pieces: Example) -> Row:
