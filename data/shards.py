@@ -194,8 +194,10 @@ def lock(root: Root) -> Iterator[None]:
     if not place.local:
         yield
         return
-    places.folder(Path(place.path))
-    with (Path(place.path) / "driver.lock").open("a+") as file:
+    with places.usable(place):
+        places.folder(Path(place.path))
+        held = (Path(place.path) / "driver.lock").open("a+")
+    with held as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
