@@ -71,7 +71,9 @@ def match(rows: Sequence[Mapping[str, Any]], given: Mapping[str, Names], where: 
                 raise SourceError(f"{where}: no column {path!r} (for {field}); {_nearest(path, columns)}")
     guessed = {field: _listed(_guess(field, rows, columns)) for field in _COMMON if field not in chosen}
     if not (chosen | guessed)["problem"]:
-        raise SourceError(f"{where}: no column looks like a problem; name it: problem=COLUMN, of {', '.join(columns)}")
+        raise SourceError(
+            f"{where}: no column looks like a problem; name it: data.columns.problem=COLUMN, of {', '.join(columns)}"
+        )
     if not guessed.get("solutions"):
         guessed["solutions"] = _objects(rows, columns)
     return _columns(guessed | chosen)

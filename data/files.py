@@ -51,7 +51,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _jsonl(path: Path) -> Iterator[Numbered]:
     for number, line in _lines(path):
         if line.strip():
-            yield number, _object(_parsed(line, f"{path}, line {number}"), f"{path}, line {number}")
+            yield number, _object(_parsed(line.rstrip(), f"{path}, line {number}"), f"{path}, line {number}")
 
 
 def _json(path: Path) -> Iterator[Numbered]:
