@@ -20,6 +20,7 @@ from stages.answers import quick
 
 LONGEST = 2000  # characters of an answer or gold answer that are worth a comparison
 START = 120.0  # seconds for a worker to import sympy, on a crowded machine
+CROWDED = 12  # seconds by the clock that a second of CPU may take there
 LIFETIME = 5000  # comparisons by one worker: sympy's caches grow
 _ROOT = Path(__file__).parents[1]
 _Question = tuple[str, str]
@@ -28,7 +29,7 @@ _Question = tuple[str, str]
 class Grader:
     """Compares answers with gold answers in up to `workers` processes, started when first needed.
 
-    Each comparison has `deadline` seconds, each process `memory` bytes of address space. The newest `remembered`
+    Each comparison has `deadline` seconds of CPU, each process `memory` bytes of address space. The newest `remembered`
     outcomes are kept. Belongs to one event loop; use as an async context manager or call `aclose`.
     """
 
@@ -106,7 +107,7 @@ class _Worker:
         process = await self._ready()
         reply = b""
         try:
-            reply = await asyncio.wait_for(_exchange(process, question), self._deadline)
+            reply = await asyncio.wait_for(_exchange(process, question), CROWDED * self._deadline)
         except (TimeoutError, ConnectionError):
             return "undecided"
         finally:
@@ -131,9 +132,11 @@ class _Worker:
 
     async def _start(self) -> Process:
         """Raise PipelineError where the process ends before it says that it is ready; it tells why on stderr."""
-        alarm = str(int(self._deadline) + 2)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "stages.comparing", str(self._memory), alarm, stdin=PIPE, stdout=PIPE, cwd=_ROOT
+            *(sys.executable, "-m", "stages.comparing", str(self._memory), str(self._deadline)),
+            stdin=PIPE,
+            stdout=PIPE,
+            cwd=_ROOT,
         )
         said = b""
         try:

@@ -44,28 +44,30 @@ def _read(answer: str) -> list[object]:
     return list(parse(f"\\boxed{{{answer}}}", _READER, fallback_mode="no_fallback", parsing_timeout=None))
 
 
-def _serve(questions: TextIO, replies: TextIO, memory: int, deadline: int) -> None:
-    """Answer questions until they end. An alarm ends the process even where its parent died in the middle of one.
+def _serve(questions: TextIO, replies: TextIO, memory: int, deadline: float) -> None:
+    """Answer questions until they end. A question that takes more than `deadline` seconds of CPU ends the process.
+
+    Of CPU, not by the clock: how busy the machine is must not decide what is undecided.
 
     Where memory grew past a quarter of the limit, "different" may be a MemoryError that sympy swallowed: no reply.
     """
     print('"ready"', file=replies, flush=True)
     for question in questions:
-        signal.alarm(deadline)
+        signal.setitimer(signal.ITIMER_PROF, deadline)
         outcome = compare(*json.loads(question))
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         if outcome == "different" and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > memory // 4:
             return
         print(json.dumps(outcome), file=replies, flush=True)
 
 
-def _main(memory: int, deadline: int) -> None:
+def _main(memory: int, deadline: float) -> None:
     """Give up what a comparison needs least: memory beyond `memory` bytes, files, Ctrl-C, and the reply channel."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     logging.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -73,4 +75,4 @@ def _main(memory: int, deadline: int) -> None:
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), int(sys.argv[2]))
+    _main(int(sys.argv[1]), float(sys.argv[2]))

@@ -163,6 +163,21 @@ def test_a_process_that_is_killed_or_grows_old_is_replaced(monkeypatch: pytest.M
     asyncio.run(run())
 
 
+def test_a_process_that_had_to_wait_is_not_late() -> None:
+    async def run() -> None:
+        worker = grading._Worker(1.0, 2 << 30)
+        assert await worker.ask(("x=5", "5")) == "equal"
+        assert worker._process is not None
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        asked = asyncio.create_task(worker.ask(("x=6", "6")))
+        await asyncio.sleep(1.5)
+        os.kill(worker._process.pid, signal.SIGCONT)
+        assert await asked == "equal"
+        await worker.stop()
+
+    asyncio.run(run())
+
+
 def test_a_process_ends_when_nobody_can_ask_it_any_more() -> None:
     async def run() -> None:
         worker = grading._Worker(20.0, 2 << 30)
@@ -170,12 +185,12 @@ def test_a_process_ends_when_nobody_can_ask_it_any_more() -> None:
         assert process.stdin is not None
         process.stdin.close()
         assert await asyncio.wait_for(process.wait(), 30) == 0
-        busy = await grading._Worker(-1.0, 2 << 30)._start()
+        busy = await grading._Worker(1.0, 2 << 30)._start()
         assert busy.stdin is not None
         busy.stdin.write(b'["9^{9^{9^9}}", "5"]\n')
         await busy.stdin.drain()
         busy.stdin.close()
-        assert await asyncio.wait_for(busy.wait(), 30) == -signal.SIGALRM
+        assert await asyncio.wait_for(busy.wait(), 30) == -signal.SIGPROF
 
     asyncio.run(run())
 
