@@ -1,6 +1,6 @@
 """The truth about a solution of the embedded world: which of its steps is the first wrong one.
 
-A step is right iff it is a sentence of the world ("So Ben: Ann + 5 = 14 + 5 = 19." or "The answer is 19.") and every
+A step is right iff it is a sentence of the world ("So Ben: Ann 14 + 5 = Ben 19." or "The answer is 19.") and every
 claim in it is true of the problem: the rule used, the quantities put in, the result. So a step left out, repeated or
 not needed is no error; a slip repaired later is one; a line that is no such sentence is one. For measuring only.
 """
@@ -13,7 +13,8 @@ from data.records import NO_ERROR
 
 _OP = r"(\+|-|\*|/|mod|max)"
 _NUMBER = r"([0-9]{1,9})"
-_STEP = re.compile(rf"So ([A-Z][a-z]+): ([A-Z][a-z]+) {_OP} (\w+) = {_NUMBER} {_OP} {_NUMBER} = {_NUMBER}\.")
+_NAME = r"([A-Z][a-z]+)"
+_STEP = re.compile(rf"So {_NAME}: (?:{_NAME} )?{_NUMBER} {_OP} (?:{_NAME} )?{_NUMBER} = {_NAME} {_NUMBER}\.")
 _ANSWER = re.compile(rf"The answer is {_NUMBER}\.")
 _COMMUTES = {"+", "max"}
 
@@ -37,9 +38,8 @@ def solve(story: Story, skip: frozenset[str] = frozenset()) -> list[str]:
 
 def line(name: str, fact: Fact, values: dict[str, int]) -> str:
     """Return the sentence that works out `name` with the quantities in `values`."""
-    b = values.get(fact.b, fact.b)
-    head = f"So {name}: {fact.a} {fact.op} {fact.b} = {values[fact.a]} {fact.op} {b}"
-    return f"{head} = {values[name]}."
+    a, b = (f"{who} {values[who]}" if who in values else who for who in (fact.a, fact.b))
+    return f"So {name}: {a} {fact.op} {b} = {name} {values[name]}."
 
 
 def _right(step: str, story: Story, values: dict[str, int]) -> bool:
@@ -48,8 +48,8 @@ def _right(step: str, story: Story, values: dict[str, int]) -> bool:
     claim = _STEP.fullmatch(step)
     if claim is None or claim[1] not in story.facts:
         return False
-    name, a, op, b, x, op_again, y, result = claim.groups()
-    fact = story.facts[name]
-    operands = [(fact.a, fact.b), (fact.b, fact.a)] if fact.op in _COMMUTES else [(fact.a, fact.b)]
-    put_in = [values[p] if p in values else int(p) for p in (a, b)] if (a, b) in operands else None
-    return op == op_again == fact.op and put_in == [int(x), int(y)] and int(result) == values[name]
+    name, a, x, op, b, y, again, result = claim.groups()
+    fact, used = story.facts[name], [(a, int(x)), (b, int(y))]
+    rule = [(who, values[who]) if who in values else (None, int(who)) for who in (fact.a, fact.b)]
+    orders = [rule, rule[::-1]] if fact.op in _COMMUTES else [rule]
+    return op == fact.op and used in orders and again == name and int(result) == values[name]

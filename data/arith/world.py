@@ -1,6 +1,6 @@
 """Word problems of the embedded world, in three levels, and their structure read back from the text alone.
 
-A problem is a chain of people who have things: some are told ("Ann has 14 coins"), the others follow from one or two
+A problem is a chain of people who have things: some are told ("Ann 14."), the others follow from one or two
 people before them. Some people do not matter for the question (distractors). All quantities lie in 1..99.
 """
 
@@ -37,7 +37,7 @@ PHRASES = {
 _WEIGHTS = dict(zip(PHRASES, (4, 3, 2, 1, 1, 3, 2, 1), strict=True))
 _WORD = {"x": r"(?P<x>[A-Z][a-z]+)", "a": r"(?P<a>[A-Z][a-z]+)", "b": r"(?P<b>\w+)"}
 _READERS = tuple((op, re.compile(phrase.format(**_WORD))) for (op, _), phrase in PHRASES.items())
-_TOLD = re.compile(r"(?:Today )?(?P<x>[A-Z][a-z]+) has (?P<n>\d{1,9}) [a-z]+\.")
+_TOLD = re.compile(r"(?P<x>[A-Z][a-z]+) (?P<n>\d{1,9})\.")
 _QUESTION = re.compile(r"How many does (?P<x>[A-Z][a-z]+) have\?")
 
 
@@ -200,11 +200,12 @@ def _distract(rng: random.Random, story: Story, names: list[str], operations: in
 
 
 def _tell(rng: random.Random, story: Story) -> str:
-    thing = rng.choice(THINGS)
-    told = [f"{name} has {number} {thing}." for name, number in story.told.items()]
+    """Write a story down; names stand right before their quantities, as in the solutions' lines."""
+    told = [f"{name} {number}." for name, number in story.told.items()]
     rng.shuffle(told)
     facts = [_sentence(name, fact, story) for name, fact in story.facts.items()]
-    return " ".join(["Today", *told, *facts, f"How many does {story.asked} have?"])
+    opening, question = f"How many {rng.choice(THINGS)}?", f"How many does {story.asked} have?"
+    return " ".join([opening, *told, *facts, question])
 
 
 def _sentence(name: str, fact: Fact, story: Story) -> str:

@@ -50,10 +50,7 @@ def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Examp
         return corpus.drill(rng)
     if sampled and rng.random() < 0.35:
         return corpus.to_judge(rng.choice(sampled))
-    if rng.random() < 0.6 - 0.5 * progress:
-        text = world.practice(rng)
-    else:
-        text = _problem(rng, progress)
+    text = world.practice(rng) if rng.random() < 0.6 - 0.5 * progress else _problem(rng, progress)
     if rng.random() < 0.45:
         return corpus.to_solve(corpus.solution(rng, text, slips=0.1))
     return corpus.to_judge(corpus.solution(rng, text, slips=0.65))

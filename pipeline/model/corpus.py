@@ -85,7 +85,8 @@ def drill(rng: random.Random) -> Example:
         a, b = rng.randint(1, world.LARGEST), rng.randint(*((2, 9) if op in "*/mod" else (1, 60)))
         value = world.apply(op, a, b)
         if 1 <= value <= world.LARGEST:
-            lines.append(f"= {a} {op} {b} = {value}.\n\n")
+            who, whose = rng.sample(world.NAMES, 2)
+            lines.append(f"So {who}: {whose} {a} {op} {b} = {who} {value}.\n\n")
     return [Piece("<|assistant|>"), *(Piece(line, weight=1.0) for line in lines)]
 
 
