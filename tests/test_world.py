@@ -1,13 +1,28 @@
 """Problems of the embedded world: their sizes and quantities, and that a text says all there is to know."""
 
+import random
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.arith.world import LARGEST, LEVELS, NAMES, PHRASES, Fact, Split, Story, apply, problem, problems, read
+from data.arith.world import (
+    LARGEST,
+    LEVELS,
+    NAMES,
+    PHRASES,
+    Fact,
+    Split,
+    Story,
+    apply,
+    practice,
+    problem,
+    problems,
+    read,
+)
 
+PRACTICES = st.randoms(use_true_random=False)
 levels = st.sampled_from(list(LEVELS))
 indices = st.integers(0, 2**40)
 splits = st.sampled_from(("train", "test"))
@@ -44,6 +59,12 @@ def test_nobody_has_two_quantities_and_everyone_follows_from_people_before(level
     assert known <= set(NAMES)
 
 
+@given(PRACTICES)
+def test_practice_is_read_like_a_problem(rng: random.Random) -> None:
+    story = read(practice(rng))
+    assert all(1 <= value <= LARGEST for value in story.values().values())
+
+
 @given(levels, indices)
 def test_no_fact_is_idle_arithmetic(level: str, index: int) -> None:
     """A remainder of something smaller than the bag, or somebody compared with himself, would teach nothing."""
@@ -58,9 +79,7 @@ def test_no_fact_is_idle_arithmetic(level: str, index: int) -> None:
 def test_reading_inverts_telling(kind: tuple[str, str], number: int) -> None:
     op, what = kind
     b = "Ben" if what == "person" else str(number)
-    text = (
-        f"Today Ann has 36 eggs. Ben has 7 eggs. {PHRASES[kind].format(x='Cat', a='Ann', b=b)} How many does Cat have?"
-    )
+    text = f"How many eggs? Ann 36. Ben 7. {PHRASES[kind].format(x='Cat', a='Ann', b=b)} How many does Cat have?"
     assert read(text) == Story({"Ann": 36, "Ben": 7}, {"Cat": Fact(op, "Ann", b)}, "Cat")
 
 
@@ -94,17 +113,18 @@ def test_the_world_is_varied() -> None:
     [
         "",
         "How many does Ann have?",
-        "Ann has 3 eggs. How many does Ann have?",  # no operation
-        "Ann has 3 eggs. Ben has 4 more than Ann.",  # no question
-        "Ann has 3 eggs. Ben has 4 more than Zed. How many does Ben have?",  # nobody told of Zed
-        "Ann has 3 eggs. Ben has 4 more than Ann. How many does Zed have?",
-        "Ann has 3 eggs. Ben has some more than Ann. How many does Ben have?",
-        "Ann has 3 eggs. Ben has one of 0 equal shares of what Ann has. How many does Ben have?",
-        "Ann has 3 eggs. Ben has 4 more than Cat. Cat has 4 more than Ben. How many does Cat have?",
-        f"Ann has {'9' * 5000} eggs. Ben has 4 more than Ann. How many does Ben have?",
+        "Ann 3. How many does Ann have?",  # no operation
+        "Ann 3. Ben has 4 more than Ann.",  # no question
+        "Ann 3. Ben has 4 more than Zed. How many does Ben have?",  # nobody told of Zed
+        "Ann 3. Ben has 4 more than Ann. How many does Zed have?",
+        "Ann 3. Ben has some more than Ann. How many does Ben have?",
+        "Ann 3. Ben has one of 0 equal shares of what Ann has. How many does Ben have?",
+        "Ann 3. Ben has 4 more than Cat. Cat has 4 more than Ben. How many does Cat have?",
+        f"Ann {'9' * 5000}. Ben has 4 more than Ann. How many does Ben have?",
         "Scripted problem 0123456789abcdef: carry the load through 3 steps.",
-        "Ann has \0 eggs",
+        "Ann \0.",
         "Aa has " * 20_000,
+        "Aa 3" * 20_000,
     ],
 )
 def test_a_text_that_is_not_of_this_world_is_an_error(text: str) -> None:
