@@ -1,0 +1,196 @@
+"""The command line: what is wrong is said in one sentence with exit status 2, before anything is started."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data import schema, shards
+from data.errors import RunError
+from data.records import Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
+from pipeline import cli, recipe, run
+from pipeline.cli import main
+from pipeline.recipe import PRESETS
+
+SCRIPTED = ["synth", "--dataset", "scripted", "--limit", "3"]
+
+ENGINES = [f"--{role}=scripted" for role in ("policy", "completer", "judge")]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default run directories are relative, and Ray must never start here."""
+    monkeypatch.chdir(tmp_path)
+
+    def never(*_: object) -> None:
+        raise AssertionError("a cluster was started")
+
+    monkeypatch.setattr(cli, "_label", never)
+
+
+def wrong(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert "Traceback" not in told
+    return told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["synth", "--dataset", "nothing"], "no dataset 'nothing'"),
+        (["synth", "--dataset", "missing.jsonl", *ENGINES], "missing.jsonl"),
+        ([*SCRIPTED, "--set", "judge.vote=3"], "did you mean 'votes'"),
+        ([*SCRIPTED, "--set", "judge"], "write name=value"),
+        ([*SCRIPTED, "--limit", "0"], "data.limit"),
+        ([*SCRIPTED, "--samples", "0"], "policy.0.samples"),
+        ([*SCRIPTED, "--judge", "scrpted"], "did you mean 'scripted'"),
+        ([*SCRIPTED, "--policy", "embedded"], "knows only DATASET=arith"),
+        ([*SCRIPTED, "--solutions", "given"], "problems without one"),
+        ([*SCRIPTED, "--recipe", "nowhere.toml"], "nowhere.toml"),
+        (["status", "--out", "nowhere"], "holds no run"),
+        (["show", "--out", "nowhere"], "holds no run"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert told in wrong(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [[], ["synth", "--limit", "many"], ["synt"], ["synth", "--solutions", "any"]])
+def test_what_is_no_command_is_told_how_to_write_one(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: python -m pipeline" in capsys.readouterr().err
+
+
+def test_a_dataset_without_engines_is_told_what_to_set(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"problem": "2 + 2?", "answer": "4"}) + "\n")
+    assert "no engine for the " in wrong(capsys, "synth", "--dataset", "mine.jsonl")
+    assert not (tmp_path / "runs").exists()
+
+
+def made(out: Path, *overrides: str) -> run.Run:
+    """A finished run of three problems, labelled by hand."""
+    chosen = recipe.read("scripted", overrides=["data.limit=3", *overrides])
+    tasks = [Task(Problem(f"scripted-0-{n}", "scripted", "?", "1"), "scripted", 0) for n in range(3)]
+    opened = run.start(str(out), chosen, len(tasks))
+    for part, held in opened.plan(tasks).items():
+        rows = [
+            schema.row(
+                Labelled(
+                    task,
+                    Trace("?", ("one\x1b[2J",), "1"),
+                    "equal",
+                    Estimate((StepEstimate(),), -1),
+                    Verdict(-1, (-1,)),
+                    Decision(kept=True, first_error=-1, labels=(True,), agreement=True),
+                    Tokens(solve=5),
+                )
+            )
+            for task in held
+        ]
+        digest = shards.digest(held, opened.fingerprint)
+        shards.enter(out, shards.seal(out, part, schema.table(rows, {}), schema.table([], {}), digest))
+    return opened
+
+
+def test_status_and_show_look_at_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made(tmp_path / "run")
+    assert main(["status", "--out", "run"]) == 0
+    assert "solutions 3   kept 3 (100.0%)" in capsys.readouterr().out
+    assert main(["show", "--out", "run", "scripted-0-1"]) == 0
+    shown = capsys.readouterr().out
+    assert "scripted-0-1/scripted/0   kept" in shown
+    assert "\x1b" not in shown
+    assert main(["show", "--out", "run", "--colour"]) == 0
+    assert "\x1b[32m" in capsys.readouterr().out
+    assert "ids look like" in wrong(capsys, "show", "--out", "run", "nobody")
+
+
+def test_status_tells_how_far_a_running_one_has_come(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made(tmp_path / "run")
+    told = {"finished": 3, "kept": 3, "tokens": 9, "asked": 4, "recalled": 1}
+    told |= {"total": 10, "before": 2, "started": 100.0, "at": 103.0}
+    (tmp_path / "run" / "progress.json").write_text(json.dumps(told))
+    assert main(["status", "--out", "run"]) == 0
+    shown = capsys.readouterr().out
+    assert "5 of 10 solutions" in shown
+    assert "about 5 s to go" in shown
+
+
+def test_a_changed_recipe_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made(tmp_path / "runs" / "scripted")
+    told = wrong(capsys, *SCRIPTED, "--set", "judge.votes=3")
+    assert "judge.0.votes: 1 -> 3" in told
+    assert "AGAIN=1" in told
+
+
+def test_a_second_driver_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with shards.lock(tmp_path / "runs" / "scripted"):
+        assert "is in use by process" in wrong(capsys, *SCRIPTED)
+
+
+def test_options_are_settings_and_set_goes_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Seen(Exception):
+        pass
+
+    def started(out: str, chosen: recipe.Recipe, *_: object, **more: object) -> None:
+        assert out == "runs/scripted"
+        assert (chosen.data.limit, chosen.policy[0].samples, chosen.judge[0].votes) == (3, 7, 5)
+        assert more == {"again": True, "ledger": "other/ledger"}
+        raise Seen
+
+    monkeypatch.setattr(run, "start", started)
+    with pytest.raises(Seen):
+        main([*SCRIPTED, "--samples", "6", "--again", "--ledger", "other/ledger", "--set", "judge.votes=5", "--set",
+              "policy.samples=7"])  # fmt: skip
+
+
+def test_every_preset_is_a_dataset_one_can_name() -> None:
+    from data.sources import TABLE  # noqa: PLC0415 - for this test alone
+
+    assert {file.stem for file in PRESETS.glob("*.toml")} - {"default"} <= TABLE.keys()
+
+
+def test_the_first_signal_is_a_wish_the_second_an_order(capsys: pytest.CaptureFixture[str]) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with cli._stopping() as stopping:
+        assert not stopping()
+        signal.raise_signal(signal.SIGTERM)
+        assert stopping()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert "once more to stop at once" in capsys.readouterr().err
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_an_error_that_is_no_sentence_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(run, "find", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["status"])
+
+
+def test_looking_imports_no_ray() -> None:
+    """Ray takes seconds to import; `status` and `show` must not wait for it."""
+    code = "import sys, pipeline.cli; raise SystemExit('ray' in sys.modules or 'torch' in sys.modules)"
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)  # noqa: S603 - the line above
+    assert done.returncode == 0
+
+
+def test_a_run_error_is_one_of_the_expected_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: str) -> None:
+        raise RunError("in use")
+
+    monkeypatch.setattr(run, "find", refused)
+    assert main(["status"]) == 2

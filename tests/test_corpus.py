@@ -1,0 +1,217 @@
+"""What the small model learns is what it will be asked, to the token; slips are slips, and of every kind."""
+
+import itertools
+import random
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from data.arith import world
+from data.arith.oracle import first_error, solve
+from data.records import NO_ERROR, Trace
+from judges.critique import Critique
+from pipeline.model import corpus
+from pipeline.model.corpus import Example, Solved
+from pipeline.model.vocabulary import CONTROL, PARAGRAPHS, UNKNOWN, tokenizer
+from stages.solve import prompt
+from stages.split import split
+
+JUDGE = Critique("critique_brief")
+TOKENIZER = tokenizer()
+OPERATION = re.compile(r"(?:(\w+) )?(\d+) (\+|-|\*|/|mod|max) (?:(\w+) )?(\d+) = (\w+) (\d+)\.")
+
+
+def solved(seed: int, slips: float) -> Solved:
+    rng = random.Random(seed)
+    problem = world.problem(rng.choice(list(world.LEVELS)), rng.getrandbits(40), "train").text
+    return corpus.solution(rng, problem, slips)
+
+
+some = st.builds(solved, st.integers(0, 10**9), st.sampled_from((0.0, 1.0)))
+
+
+def text(example: Example) -> str:
+    return "".join(piece.text for piece in example)
+
+
+def encoded(made: Tokenizer, said: str) -> Any:
+    return made.encode(said, add_special_tokens=False)
+
+
+@given(some)
+def test_the_judge_learns_from_the_very_question_it_will_be_asked(case: Solved) -> None:
+    (message,) = JUDGE.ask(Trace(case.problem, case.steps, None)).messages
+    assert text(corpus.to_judge(case)).startswith(f"<|user|>{message.content}<|end|><|assistant|>")
+    assert corpus.ASK in message.content
+
+
+@given(some)
+def test_the_solver_learns_from_the_very_question_it_will_be_asked(case: Solved) -> None:
+    (message,) = prompt(case.problem)
+    whole = "".join(case.steps)
+    assert text(corpus.to_solve(case)) == f"<|user|>{message.content}<|end|><|assistant|>{whole}<|end|>"
+    assert split(whole) == case.steps  # and its steps are those a run would find
+
+
+@given(some)
+def test_the_judges_reply_is_read_as_what_it_says(case: Solved) -> None:
+    said = text(corpus.to_judge(case)).rpartition("<|assistant|>")[2].removesuffix("<|end|>")
+    assert JUDGE.read(said, len(case.steps)).first_error == case.first_error
+
+
+@pytest.mark.parametrize("wrong", [NO_ERROR, 0, 3, 31])
+def test_any_reply_is_read_back(wrong: int) -> None:
+    checked = 32 if wrong == NO_ERROR else wrong + 1
+    assert JUDGE.read(corpus.reply(checked, wrong), 32).first_error == wrong
+
+
+@given(some, st.integers(0, 10**9))
+def test_every_example_is_made_of_known_tokens_that_give_the_text_back(case: Solved, seed: int) -> None:
+    for example in (corpus.to_solve(case), corpus.to_judge(case), corpus.drill(random.Random(seed))):
+        whole = encoded(TOKENIZER, text(example))
+        assert UNKNOWN not in whole.tokens
+        assert TOKENIZER.decode(whole.ids, skip_special_tokens=False) == text(example)
+
+
+@given(some)
+def test_pieces_are_cut_between_tokens(case: Solved) -> None:
+    """Training encodes piece by piece, a run whole messages: both must see the same tokens."""
+    for example in (corpus.to_solve(case), corpus.to_judge(case)):
+        pieces = [encoded(TOKENIZER, piece.text).ids for piece in example]
+        assert list(itertools.chain.from_iterable(pieces)) == encoded(TOKENIZER, text(example)).ids
+
+
+def test_the_longest_solution_has_no_more_steps_than_the_judge_can_count() -> None:
+    longest = max(len(solve(world.read(p.text))) for p in world.problems("hard", 2000, "train"))
+    assert 15 <= longest <= PARAGRAPHS
+
+
+@pytest.mark.parametrize("said", ["Ann has 3 unicorns.", "é", "\0", "<paragraph_99>\n", "\\boxed{3}"])
+def test_words_of_other_worlds_are_unknown(said: str) -> None:
+    assert UNKNOWN in encoded(TOKENIZER, said).tokens
+
+
+@pytest.mark.parametrize("control", CONTROL)
+def test_control_tokens_are_one_token_each(control: str) -> None:
+    assert encoded(TOKENIZER, f"So {control} Ann").tokens.count(control) == 1
+
+
+@given(some)
+def test_a_solution_has_at_most_one_slip_and_its_place_is_the_truth(case: Solved) -> None:
+    assert case.first_error == first_error(case.problem, case.steps)
+    before = case.steps if case.first_error == NO_ERROR else case.steps[: case.first_error]
+    plain = [f"{line}\n\n" for line in solve(world.read(case.problem))]
+    assert all(step.rstrip() + "\n\n" in plain for step in before)
+
+
+def test_without_slips_all_is_right_and_with_them_most_is_not() -> None:
+    assert {solved(seed, 0.0).first_error for seed in range(100)} == {NO_ERROR}
+    wrong = sum(solved(seed, 1.0).first_error != NO_ERROR for seed in range(200))
+    assert wrong > 180  # a wrong rule sometimes gives the right sentence
+
+
+def kind(case: Solved) -> str:
+    """What is wrong with the first wrong step, told from the step and the problem."""
+    step = case.steps[case.first_error].strip()
+    story = world.read(case.problem)
+    found = OPERATION.search(step)
+    if found is None:
+        return "answer"
+    a, x, op, b, y, name, said = found.groups()
+    fact, known = story.facts[name], story.values()
+    if op != fact.op:
+        return "rule"
+    if a != fact.a:
+        return "person"
+    if (b or y) != fact.b:
+        return "whom"
+    if (int(x), int(y)) != (known[a], known[b] if b else int(y)):
+        return "put in"
+    return "result" if int(said) != known[name] else "none"
+
+
+def test_slips_are_of_every_kind_and_at_every_place() -> None:
+    cases = [case for seed in range(600) if (case := solved(seed, 1.0)).first_error != NO_ERROR]
+    kinds = Counter(kind(case) for case in cases)
+    assert kinds.keys() == {"answer", "rule", "person", "whom", "put in", "result"}
+    assert min(kinds.values()) >= 10
+    assert {case.first_error for case in cases} >= set(range(10))
+
+
+def test_slips_are_carried_on() -> None:
+    """What follows a slip uses its wrong quantity, as a model that errs would."""
+    carried = 0
+    for seed in range(200):
+        case = solved(seed, 1.0)
+        rest = case.steps[case.first_error + 1 :] if case.first_error != NO_ERROR else ()
+        carried += first_error(case.problem, rest) != NO_ERROR
+    assert carried > 80
+
+
+@given(some)
+def test_only_right_steps_are_learnt_from_and_each_judged_step_has_its_verdict(case: Solved) -> None:
+    wrong = case.first_error
+    _, *shown, end = corpus.to_solve(case)
+    assert [piece.weight for piece in shown] == [float(index != wrong) for index in range(len(case.steps))]
+    assert end.weight > 0
+    judged = corpus.to_judge(case)
+    verdicts = [piece.verdict for piece in judged if piece.verdict is not None]
+    assert verdicts == ([True] * len(case.steps) if wrong == NO_ERROR else [True] * wrong + [False])
+    assert all(not piece.weight for piece in judged if piece.text.strip() in set(case.steps[wrong:]) and wrong >= 0)
+
+
+@given(st.integers(0, 10**9))
+def test_drills_are_true(seed: int) -> None:
+    for piece in corpus.drill(random.Random(seed))[1:]:
+        found = OPERATION.search(piece.text)
+        assert found
+        assert world.apply(found[3], int(found[2]), int(found[5])) == int(found[7])
+
+
+def test_training_never_sees_a_test_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="training needs the extra `train`")
+    from pipeline.model import batches  # noqa: PLC0415 - needs torch
+
+    splits = Counter[str]()
+    problem = world.problem
+
+    def watched(level: str, index: int, split: world.Split = "test") -> Any:
+        splits[split] += 1
+        return problem(level, index, split)
+
+    monkeypatch.setattr(world, "problem", watched)
+    for progress in (0.0, 0.5, 1.0):
+        rng = random.Random(progress)
+        for _ in range(60):
+            assert batches.example(rng, progress, [])
+    assert splits.keys() == {"train"}
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="training needs the extra `train`")
+    pytest.importorskip("transformers", reason="training needs the extra `train`")
+    from pipeline.model import train  # noqa: PLC0415 - needs torch
+
+    whole = train.batches
+    monkeypatch.setattr(train, "batches", lambda *given: itertools.islice(whole(*given), 1))
+    minutes = 1e-4  # any batch takes longer
+    first = train.Training(tmp_path, TOKENIZER, minutes=10)
+    told = first.run(minutes)
+    assert told["steps"] == 1
+    assert told["text"] > 0
+    second = train.Training(tmp_path, TOKENIZER, minutes=10)
+    assert (second.steps, second.spent) == (first.steps, first.spent)
+    for ours, theirs in zip(second.model.parameters(), first.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert second.run(minutes)["steps"] == 2
+    assert second.spent > first.spent
+    done = train.Training(tmp_path, TOKENIZER, minutes=second.spent / 60)
+    assert done.progress == 1
+    assert done.run(minutes)["steps"] == 2  # nothing is left to do
