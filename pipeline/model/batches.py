@@ -16,6 +16,7 @@ from pipeline.model.corpus import Example, Solved
 
 IGNORED = -100
 TOKENS = 6144  # a batch, padding included
+LOOKING_UP = 0.08  # of the budget: about twice what it took
 _LEVELS = {"easy": (0.6, 0.34), "medium": (0.3, 0.38), "hard": (0.1, 0.28)}  # share at the start, at the end
 
 
@@ -45,9 +46,11 @@ def batches(tokenizer: Tokenizer, rng: random.Random, progress: float, sampled: 
 
 
 def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Example:
-    """Draw one example: drills and practice give way to problems as training goes on."""
-    if rng.random() < max(0.06, 0.5 * (1 - progress * 5)):
-        return corpus.drill(rng)
+    """Draw one example: first looking up and nothing else, then drills and practice that give way to problems."""
+    if progress < LOOKING_UP:
+        return corpus.recall(rng, rng.randint(2, 3 if progress < LOOKING_UP / 2 else 8))
+    if rng.random() < max(0.08, 0.5 * (1 - progress * 4)):
+        return corpus.recall(rng, rng.randint(2, 20)) if rng.random() < 0.3 else corpus.drill(rng)
     if sampled and rng.random() < 0.35:
         return corpus.to_judge(rng.choice(sampled))
     text = world.practice(rng) if rng.random() < 0.6 - 0.5 * progress else _problem(rng, progress)

@@ -77,8 +77,21 @@ def reply(checked: int, wrong: int) -> str:
     return f"{analysed}<conclusion>\n{'Correct' if wrong == NO_ERROR else 'Incorrect'}\n</conclusion>"
 
 
+def recall(rng: random.Random, people: int) -> Example:
+    """Make a drill in looking up: people's quantities, asked for again in any order.
+
+    The art is learnt suddenly, from two people after a few hundred steps, from many not in thousands; once learnt
+    it holds for any number.
+    """
+    told = {name: rng.randint(1, world.LARGEST) for name in rng.sample(world.NAMES, people)}
+    asked = [rng.choice(list(told)) for _ in range(2 * people + 2)]
+    answers = [Piece(*half) for name in asked for half in ((f" {name}", 0.0), (f" {told[name]}", 1.0), (".", 0.0))]
+    given = " ".join(f"{name} {number}." for name, number in told.items())
+    return [Piece(f"<|user|>{given}<|end|><|assistant|>"), *answers]
+
+
 def drill(rng: random.Random) -> Example:
-    """Bare equations, all right, in the sentences' own tokens."""
+    """Make a drill in arithmetic: bare equations, all right, in the sentences' own tokens."""
     lines: list[str] = []
     while len(lines) < 12:
         op, _ = rng.choice(list(world.PHRASES))
