@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from data import arith
 from data.asks import Ask, Reply, Sample, Sampling
 from data.errors import Refused, SettingError
+from data.schema import clean
 from stages.engine import Scores
 
 FOLDER = Path(arith.__file__).parent / "model"
@@ -33,6 +34,11 @@ class _Waiting:
     ask: Ask
     prompt: tuple[str, ...]
     reply: asyncio.Future[Reply]
+
+    @property
+    def room(self) -> int:
+        """Tokens its reply may have."""
+        return min(self.ask.sampling.max_tokens, CONTEXT - len(self.prompt))
 
 
 class Embedded:
@@ -76,7 +82,7 @@ class Embedded:
         return prompt
 
     def _tokenize(self, text: str) -> tuple[str, ...]:
-        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        encoded = self._tokenizer.encode(clean(text), add_special_tokens=False)
         if UNKNOWN in encoded.tokens or any(token.startswith("<|") for token in encoded.tokens):
             raise Refused(
                 "the embedded model knows only the words of the arith world; name another engine for this text"
@@ -90,20 +96,22 @@ class Embedded:
                 replies = await asyncio.get_running_loop().run_in_executor(self._thread, self._generate, batch)
             except Exception as error:  # noqa: BLE001 - whatever broke the batch must reach those who wait for it
                 for waiting in batch:
-                    waiting.reply.set_exception(error)
+                    if not waiting.reply.done():  # whoever gave up meanwhile has cancelled it
+                        waiting.reply.set_exception(error)
             else:
                 for waiting, reply in zip(batch, replies, strict=True):
                     if not waiting.reply.done():
                         waiting.reply.set_result(reply)
 
     def _take(self) -> list[_Waiting]:
-        """Take from the line the oldest ask and those with the same sampling, as many as fit into a batch."""
-        sampling, room = self._line[0].ask.sampling, self._batch
+        """Take from the line the oldest ask and those to be sampled alike, as many as fit into a batch."""
+        oldest, room = self._line[0], self._batch
         taken: list[_Waiting] = []
         left: deque[_Waiting] = deque()
         while self._line:
             waiting = self._line.popleft()
-            fits = waiting.ask.sampling == sampling and (waiting.ask.n <= room or not taken)
+            alike = (waiting.ask.sampling, waiting.room) == (oldest.ask.sampling, oldest.room)
+            fits = alike and (waiting.ask.n <= room or not taken)
             (taken if fits else left).append(waiting)
             room -= waiting.ask.n if fits else 0
         self._line = left
@@ -115,7 +123,7 @@ class Embedded:
         results = self._generator.generate_batch(
             prompts,
             max_batch_size=self._batch,
-            max_length=max(1, min(sampling.max_tokens, CONTEXT - max(map(len, prompts)))),
+            max_length=batch[0].room,
             sampling_temperature=sampling.temperature or 1.0,
             sampling_topk=sampling.top_k if sampling.temperature else 1,
             sampling_topp=sampling.top_p,
