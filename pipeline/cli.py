@@ -81,7 +81,9 @@ def _load(chosen: Recipe) -> Loaded:
     if chosen.solutions == "sample":
         return replace(loaded, problems=tuple(replace(problem, given=()) for problem in loaded.problems))
     if chosen.solutions == "given" and not all(problem.given for problem in loaded.problems):
-        raise SettingError(f"solutions=given, but {data.source} has problems without one: map columns.solutions")
+        raise SettingError(
+            f"solutions=given, but {data.source} has problems without one: name them in data.columns.solutions"
+        )
     return loaded
 
 
