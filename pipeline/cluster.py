@@ -275,7 +275,11 @@ def connected(address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one on this machine for as long as this lasts."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(address=address, include_dashboard=False if address is None else None, logging_level=logging.ERROR)
+    try:
+        ray.init(address=address, include_dashboard=False if address is None else None, logging_level=logging.ERROR)
+    except Exception as error:
+        what = f"reached at {address}: check cluster.address" if address else "started: is this machine too busy?"
+        raise RunError(f"Ray could not be {what} ({error})") from error
     try:
         yield
     finally:
