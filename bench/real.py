@@ -112,7 +112,7 @@ def why(row: Row) -> str:
 
 _ENDINGS = (
     (re.compile(r"(?:answer|result) remains[^\n]*\Z"), "announced by words that are not read"),
-    (re.compile(r"(?:\\\)|\\\]|\$|\d)\*{0,2} (?:is|cannot|has)\b[^\n]*\.\Z"), "more is said of the last formula"),
+    (re.compile(r"(?:\\\)|\\\]|\$|\d)\*{0,2} is[^\n]*simpl[^\n]*\Z"), "more is said of the last formula"),
     (re.compile(r"[.!]\*{0,2}\Z"), "the answer is a word in a sentence"),
     (re.compile(r""), "cut off before a conclusion"),
 )
