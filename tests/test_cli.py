@@ -116,7 +116,7 @@ def test_status_and_show_look_at_a_run(capsys: pytest.CaptureFixture[str], tmp_p
 
 def test_status_tells_how_far_a_running_one_has_come(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     made(tmp_path / "run")
-    told = {"finished": 3, "kept": 3, "tokens": 9, "asked": 4, "recalled": 1}
+    told: dict[str, float] = {"finished": 3, "kept": 3, "tokens": 9, "asked": 4, "recalled": 1}
     told |= {"total": 10, "before": 2, "started": 100.0, "at": 103.0}
     (tmp_path / "run" / "progress.json").write_text(json.dumps(told))
     assert main(["status", "--out", "run"]) == 0

@@ -197,9 +197,9 @@ def test_training_never_sees_a_test_problem(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch", reason="training needs the extra `train`")
     pytest.importorskip("transformers", reason="training needs the extra `train`")
-    from pipeline.model import train  # noqa: PLC0415 - needs torch
+    from pipeline.model import batches, train  # noqa: PLC0415 - needs torch
 
-    whole = train.batches
+    whole = batches.batches
     monkeypatch.setattr(train, "batches", lambda *given: itertools.islice(whole(*given), 1))
     minutes = 1e-4  # any batch takes longer
     first = train.Training(tmp_path, TOKENIZER, minutes=10)

@@ -160,7 +160,7 @@ def test_what_it_cannot_answer_is_refused(engine: Embedded, message: str, told: 
 
 
 def test_a_refusal_hurts_no_other(engine: Embedded) -> None:
-    async def together() -> list[Reply | BaseException]:
+    async def together() -> tuple[Reply | BaseException, Reply | BaseException]:
         return await asyncio.gather(engine.reply(ask("unicorns")), engine.reply(ask()), return_exceptions=True)
 
     refused, answered = asyncio.run(together())
@@ -211,7 +211,7 @@ def test_what_the_model_would_say_scores_higher_than_what_it_would_not(engine: E
 
 def test_an_empty_text_has_no_scores(engine: Embedded) -> None:
     scores = asyncio.run(engine.score(ask(), ""))
-    assert scores.tokens == scores.logprobs == ()
+    assert (scores.tokens, scores.logprobs) == ((), ())
 
 
 def test_the_model_is_named_by_its_weights(engine: Embedded) -> None:

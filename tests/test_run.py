@@ -1,6 +1,7 @@
 """Run directories: made once, gone on with, refused where the recipe changed, shared ledgers, damage."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,12 @@ BROKEN = [b"", b"{", b"{}", b"[]", b"null", b"3", b"\xff\xfe", b'{"recipe": {}}'
 @pytest.mark.parametrize("content", BROKEN)
 def test_a_run_json_that_cannot_be_read_is_neither_trusted_nor_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
-    for opening in (lambda: start(tmp_path), lambda: start(tmp_path, again=True), lambda: run.find(str(tmp_path))):
+    openings: list[Callable[[], run.Run]] = [
+        lambda: start(tmp_path),
+        lambda: start(tmp_path, again=True),
+        lambda: run.find(str(tmp_path)),
+    ]
+    for opening in openings:
         with pytest.raises(RunError, match=r"run\.json cannot be read .*restore it, or give another OUT"):
             opening()
     assert (tmp_path / FILE).read_bytes() == content
@@ -149,7 +155,8 @@ def test_a_run_of_a_version_with_other_settings_says_so_and_can_be_made_again(tm
     told = kept(tmp_path)
     told["recipe"] = {**made().dump(), "gone": 1}
     (tmp_path / FILE).write_text(json.dumps(told))
-    for opening in (lambda: start(tmp_path), lambda: run.find(str(tmp_path))):
+    openings: list[Callable[[], run.Run]] = [lambda: start(tmp_path), lambda: run.find(str(tmp_path))]
+    for opening in openings:
         with pytest.raises(RunError, match="settings this version does not know \\(gone"):
             opening()
     start(tmp_path, again=True)
