@@ -149,7 +149,8 @@ def tables(root: Root, which: Side = "labelled") -> Iterator[pa.Table]:
         checksum = seal.sha256(which)
         if checksum:
             data = _checked(places.at(root) / which / f"{name}.parquet", checksum)
-            yield parquet.read_table(pa.BufferReader(data))
+            # not read_table: its scanner's threads may still hold `data` when the interpreter ends, and abort it
+            yield parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
 
 def read(root: Root, which: Side = "labelled") -> pa.Table:
