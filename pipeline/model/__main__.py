@@ -11,7 +11,7 @@ from pipeline.model import card, sampled, vocabulary
 from pipeline.model.export import export
 from pipeline.model.train import Training
 
-ROUND = 5.0  # minutes between exports, and between looks at the model's own solutions
+ROUND = 6.0  # minutes between exports, and between looks at the model's own solutions
 READY = 0.45  # of the budget: before, its solutions are not worth judging
 SHARES = {"easy": 240, "medium": 240, "hard": 120}
 

@@ -56,7 +56,8 @@ def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Examp
     text = world.practice(rng) if rng.random() < 0.6 - 0.5 * progress else _problem(rng, progress)
     if rng.random() < 0.45:
         return corpus.to_solve(corpus.solution(rng, text, slips=0.1))
-    return corpus.to_judge(corpus.solution(rng, text, slips=0.65))
+    each = 0.33 if rng.random() < 0.6 - 0.3 * progress else 0.0
+    return corpus.to_judge(corpus.solution(rng, text, slips=0.65, each=each))
 
 
 def _problem(rng: random.Random, progress: float) -> str:

@@ -30,41 +30,47 @@ Example = list[Piece]
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """A solution's steps (each with what separates it from the next) and the first wrong one."""
+    """A solution's steps (each with what parts it from the next), the first wrong one, and what is known of each."""
 
     problem: str
     steps: tuple[str, ...]
     first_error: int
+    verdicts: tuple[bool | None, ...]
 
 
-def solution(rng: random.Random, problem: str, slips: float) -> Solved:
-    """Return a solution with, at most, one slip put in (with chance `slips`), carried on through the later steps."""
+def solution(rng: random.Random, problem: str, slips: float, each: float = 0.0) -> Solved:
+    """Return a solution with one slip (with chance `slips`), or one in every step with chance `each`.
+
+    A wrong quantity is carried on: a step is right if it follows from the steps shown before it.
+    """
     story = world.read(problem)
     idle = [name for name in story.facts if name not in story.needed()]
     skip = frozenset(name for name in idle if rng.random() < 0.4)
-    lines = oracle.solve(story, skip)
-    if rng.random() < slips:
-        lines = _slip(rng, story, skip, rng.randrange(len(lines)))
-    return Solved(problem, _steps(lines), oracle.first_error(problem, lines))
+    count = len(story.facts) - len(skip) + 1
+    spoiled = {index for index in range(count) if rng.random() < each}
+    if not each and rng.random() < slips:
+        spoiled = {rng.randrange(count)}
+    lines, verdicts = _written(rng, story, skip, spoiled)
+    return Solved(problem, _steps(lines), oracle.first_error(problem, lines), tuple(verdicts))
 
 
 def to_solve(solved: Solved) -> Example:
     """Make a solver's example: go on rightly, also after a slip (whose own step is not learnt from)."""
-    shown = [Piece(step, weight=float(index != solved.first_error)) for index, step in enumerate(solved.steps)]
+    pairs = zip(solved.steps, solved.verdicts, strict=True)
+    shown = [Piece(step, weight=1.0 if verdict else 0.0) for step, verdict in pairs]
     return [Piece(f"<|user|>{solved.problem}<|end|><|assistant|>"), *shown, Piece("<|end|>", weight=1.0)]
 
 
 def to_judge(solved: Solved) -> Example:
-    """Make a judge's example: the steps up to the first error carry their verdicts, and the reply says them all."""
+    """Make a judge's example: each shown step carries its verdict, and the reply says them up to the first error."""
     wrong = solved.first_error
     checked = len(solved.steps) if wrong == NO_ERROR else wrong + 1
     shown: Example = [Piece(f"<|user|>{solved.problem}\n\n")]
-    for index, step in enumerate(solved.steps):
-        verdict = index != wrong if index < checked else None
+    for number, (step, verdict) in enumerate(zip(solved.steps, solved.verdicts, strict=True), 1):
         shown += [
-            Piece(f"<paragraph_{index + 1}>\n"),
+            Piece(f"<paragraph_{number}>\n"),
             Piece(step.strip(), weight=1.0 if verdict else 0.0),
-            Piece(f"\n</paragraph_{index + 1}>\n\n", verdict=verdict),
+            Piece(f"\n</paragraph_{number}>\n\n", verdict=verdict),
         ]
     said = Piece(reply(checked, wrong) + "<|end|>", weight=2.0)
     return [*shown, Piece(f"{ASK}<|end|><|assistant|>"), said]
@@ -107,19 +113,23 @@ def _steps(lines: Sequence[str]) -> tuple[str, ...]:
     return (*(f"{line}\n\n" for line in lines[:-1]), lines[-1])
 
 
-def _slip(rng: random.Random, story: world.Story, skip: frozenset[str], at: int) -> list[str]:
-    """Return the solution's lines with a slip in line `at`, its wrong quantity carried on through what follows."""
+def _written(
+    rng: random.Random, story: world.Story, skip: frozenset[str], spoiled: set[int]
+) -> tuple[list[str], list[bool]]:
+    """Return the solution's lines with slips in the `spoiled` ones, and which lines follow from those before."""
     values = dict(story.told)
     lines: list[str] = []
+    verdicts: list[bool] = []
     for name, fact in story.facts.items():
         values[name] = _value(fact, values)
-        text = oracle.line(name, fact, values)
-        if name not in skip and len(lines) == at:
-            text = _spoil(rng, name, fact, values)
-            values[name] = int(re.findall(r"\d+", text)[-1])
-        lines += [text] if name not in skip else []
-    said = values[story.asked] if at < len(lines) else _near(rng, values[story.asked], values)
-    return [*lines, f"The answer is {said}."]
+        if name in skip:
+            continue
+        right = oracle.line(name, fact, values)
+        lines.append(_spoil(rng, name, fact, values) if len(lines) in spoiled else right)
+        verdicts.append(lines[-1] == right)
+        values[name] = int(re.findall(r"\d+", lines[-1])[-1])
+    said = _near(rng, values[story.asked], values) if len(lines) in spoiled else values[story.asked]
+    return [*lines, f"The answer is {said}."], [*verdicts, said == values[story.asked]]
 
 
 def _value(fact: world.Fact, values: dict[str, int]) -> int:

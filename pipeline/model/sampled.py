@@ -29,7 +29,10 @@ class Solution:
     @property
     def solved(self) -> Solved:
         """The same, as the corpus wants it."""
-        return Solved(self.problem.text, self.steps, self.first_error)
+        known = len(self.steps) if self.first_error == NO_ERROR else self.first_error
+        after = len(self.steps) - known - 1
+        verdicts = (True,) * known + ((False, *(None,) * after) if after >= 0 else ())
+        return Solved(self.problem.text, self.steps, self.first_error, verdicts)
 
 
 async def solutions(engine: Engine, problems: Sequence[Problem], each: int = 1) -> list[Solution]:
