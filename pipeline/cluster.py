@@ -30,6 +30,7 @@ from pipeline.crew import Crew
 from pipeline.engines.make import make
 from pipeline.engines.scripted import Script
 from pipeline.grading import Grader
+from pipeline.limiter import GaveUp, Limited, Limits
 from pipeline.memory import Drained, Paid, Remembering
 from pipeline.progress import Progress
 from pipeline.run import Run
@@ -45,20 +46,25 @@ BEAT = 0.5  # seconds between looks at the workers
 class Hosted:
     """Actor: one engine, made when first used: the error of one that cannot be made reaches whoever asks."""
 
-    def __init__(self, specification: str, script: Script) -> None:
-        self._specification, self._script = specification, script
+    def __init__(self, specification: str, script: Script, limits: Limits) -> None:
+        self._specification, self._script, self._limits = specification, script, limits
 
     @cached_property
     def _engine(self) -> Engine:
-        return make(self._specification, self._script)
+        return make(self._specification, self._script, self._limits)
 
     async def model(self) -> str:
-        """Return the engine's identity."""
+        """Return the engine's identity; an endpoint has to be asked for it."""
+        if isinstance(self._engine, Limited):
+            await self._engine.connect()
         return self._engine.model
 
-    async def reply(self, ask: Ask) -> Reply:
-        """Answer as the engine does."""
-        return await self._engine.reply(ask)
+    async def reply(self, ask: Ask, model: str) -> Reply:
+        """Answer as the engine does. Raises SettingError where it is no longer `model`, after a restart."""
+        reply = await self._engine.reply(ask)
+        if self._engine.model != model:
+            raise SettingError(f"{model} has become {self._engine.model} while the run went on")
+        return reply
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Score as the engine does."""
@@ -77,7 +83,9 @@ class Remote:
         for attempt in range(PATIENCE):
             try:
                 with _plainly():
-                    reply: Reply = await _actor(self.name).reply.remote(ask)
+                    reply: Reply = await _actor(self.name).reply.remote(ask, self.model)
+            except GaveUp:
+                raise  # its limiter has been patient already
             except (Unavailable, RayActorError) as error:
                 last = error
                 await asyncio.sleep(min(30.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.5))
@@ -208,8 +216,9 @@ class Driver:
         host = ray.remote(num_cpus=settings.cpus, max_restarts=-1, max_concurrency=10_000)(Hosted)
         work = ray.remote(num_cpus=settings.cpus, max_restarts=-1, max_concurrency=1000)(Worker)
         run, script = uuid.uuid4().hex[:8], self.run.recipe.script()
+        limits = Limits(settings.requests, settings.deadline, settings.patience)
         names = {name: f"{name}/{run}" for name in sorted(needed(self.run, self.owed))}
-        self._hosts = [host.options(name=full).remote(name, script) for name, full in names.items()]
+        self._hosts = [host.options(name=full).remote(name, script, limits) for name, full in names.items()]
         with _plainly():
             models = ray.get([actor.model.remote() for actor in self._hosts])
         engines = {name: Remote(names[name], model) for name, model in zip(names, models, strict=True)}

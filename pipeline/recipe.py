@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from data import asks
 from data.errors import SettingError
 from judges.panel import Rule as PanelRule
+from pipeline.engines.address import address
 from pipeline.engines.scripted import Script
 from stages import consensus, probes, solve, split
 
 PRESETS = Path(__file__).parent / "recipes"
-ENGINES = ("embedded", "scripted")
+ENGINES = ("embedded", "scripted", "openai:MODEL@URL")
 
 
 class _Settings(BaseModel):
@@ -32,9 +33,7 @@ class _Settings(BaseModel):
 class Data(_Settings):
     """Which problems."""
 
-    source: str = Field(
-        "arith", description="a known name, a file (.jsonl .json .csv .parquet), or a Hub id owner/name"
-    )
+    source: str = Field("arith", description="a known name, a file (.jsonl .json .csv .parquet), or a Hub owner/name")
     limit: int | None = Field(None, ge=1, description="the first so many problems; all where not given")
     columns: dict[str, str | list[str]] = Field(default_factory=dict, description="problem, gold, id, level, solutions")
     revision: str | None = Field(None, description="commit of a Hub dataset")
@@ -61,7 +60,7 @@ class Sampling(_Settings):
 class Policy(_Settings):
     """Who solves; several policies may share a run."""
 
-    engine: str = Field("", description="embedded | scripted")
+    engine: str = Field("", description=" | ".join(ENGINES))
     name: str = Field("", description="stands in every row; the engine's specification where not given")
     samples: int = Field(1, ge=1, description="solutions a problem")
     system: str | None = Field(None, description="system prompt")
@@ -113,6 +112,9 @@ class Cluster(_Settings):
     workers: int = Field(1, ge=1, description="processes that label solutions")
     in_flight: int = Field(256, ge=1, description="solutions a worker labels at the same time")
     cpus: float = Field(0.5, ge=0, description="CPUs set aside for each worker and each engine")
+    requests: int = Field(2048, ge=1, description="in flight to an endpoint, at most; how many it bears is found out")
+    deadline: float = Field(900.0, gt=0, description="seconds one request to an endpoint may take")
+    patience: float = Field(3600.0, ge=0, description="seconds to wait for an endpoint that is down")
     address: str | None = Field(None, description="a running Ray cluster; a local one is started where not given")
 
 
@@ -205,8 +207,11 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
     for role, (engine, needed) in roles.items():
         if needed and not engine:
             raise SettingError(_missing(role))
-        if engine and engine.partition(":")[0] not in ENGINES:
+        kind = engine.partition(":")[0]
+        if engine and kind not in {known.partition(":")[0] for known in ENGINES}:
             raise SettingError(f"{role}.engine={engine!r}: give one of {', '.join(ENGINES)}{_near(engine, ENGINES)}")
+        if kind == "openai":
+            address(engine)
         if engine == "embedded" and recipe.data.source != "arith" and needed:
             raise SettingError(f"{role}.engine=embedded knows only DATASET=arith, not {recipe.data.source!r}")
     if recipe.completer.plan == "none" and recipe.consensus.rule != "judge":

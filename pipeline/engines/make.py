@@ -1,12 +1,16 @@
-"""An engine specification ("embedded", "scripted") becomes an engine; libraries are imported only where one is used."""
+"""An engine specification ("embedded", "openai:MODEL@URL") becomes an engine; its libraries are imported only then."""
 
 from data.errors import SettingError
 from pipeline.engines.scripted import Script, Scripted
+from pipeline.limiter import DEFAULT, Limited, Limits
 from stages.engine import Engine
 
 
-def make(specification: str, script: Script) -> Engine:
-    """Return the engine; `script` is for the scripted one. Raises SettingError for a specification nobody knows."""
+def make(specification: str, script: Script, limits: Limits = DEFAULT) -> Engine:
+    """Return the engine; `script` is for the scripted one, `limits` for endpoints.
+
+    Raises SettingError for a specification nobody knows.
+    """
     kind = specification.partition(":")[0]
     if kind == "scripted":
         return Scripted(script)
@@ -14,4 +18,8 @@ def make(specification: str, script: Script) -> Engine:
         from pipeline.engines.embedded import Embedded  # noqa: PLC0415 - loads ctranslate2 and the model
 
         return Embedded()
-    raise SettingError(f"no engine {specification!r}: there are embedded and scripted")
+    if kind == "openai":
+        from pipeline.engines.openai import OpenAI  # noqa: PLC0415 - loads the SDK
+
+        return Limited(OpenAI(specification), limits)
+    raise SettingError(f"no engine {specification!r}: there are embedded, scripted and openai:MODEL@URL")

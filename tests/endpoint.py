@@ -1,0 +1,164 @@
+"""An OpenAI-compatible server on loopback that answers as the scripted engine does, and fails as it is told to.
+
+`with served(faults) as server` runs it in a thread of its own. A fault is a function of the request's number; what is
+None is answered properly.
+"""
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from data.asks import Ask, Message, Sample, Sampling
+from pipeline.engines.chat import seed
+from pipeline.engines.scripted import Scripted
+
+Body = Mapping[str, Any]
+FIRSTS = {seed(Sampling(), first): first for first in range(512)}  # the request's seed tells which samples it asks for
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong: a status with a message, or `raw` bytes instead of an answer, `hang` seconds before it."""
+
+    status: int = 200
+    message: str = "trouble"
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    cut: int | None = None
+    hang: float = 0.0
+    change: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
+
+
+@dataclass
+class Server:
+    """What it has seen: requests' bodies and keys, the most at one time, how many of each status it gave."""
+
+    fault: Callable[[int, Body], Fault | None]
+    owner: str = "vllm"
+    models: tuple[str, ...] = ("scripted",)
+    latency: float = 0.0
+    port: int = 0
+    bodies: list[Body] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    given: Counter[int] = field(default_factory=Counter)
+    now: int = 0
+    peak: int = 0
+    engine: Scripted = field(default_factory=Scripted)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, request after request, until either side has enough."""
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self.exchange(reader, writer):
+                    pass
+        finally:
+            writer.close()
+
+    async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        method, path, _ = head[0].split(" ")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+        raw = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.headers.append(headers)
+        if method == "GET":
+            listed = {
+                "object": "list",
+                "data": [{"id": m, "object": "model", "owned_by": self.owner} for m in self.models],
+            }
+            found = path == "/v1/models" and bool(self.models)
+            return await self.send(writer, Fault() if found else Fault(404), json.dumps(listed).encode())
+        self.now += 1
+        self.peak = max(self.peak, self.now)
+        try:
+            return await self.complete(writer, json.loads(raw))
+        finally:
+            self.now -= 1
+
+    async def complete(self, writer: asyncio.StreamWriter, body: Body) -> bool:
+        number = len(self.bodies)
+        self.bodies.append(body)
+        fault = self.fault(number, body) or Fault()
+        await asyncio.sleep(max(fault.hang, self.latency))
+        if fault.status != 200:
+            return await self.send(writer, fault, b"")
+        answer: dict[str, Any] | None = await self.answer(body)
+        if fault.change and answer:
+            answer = fault.change(answer) or answer
+        return await self.send(writer, fault, json.dumps(answer).encode() if fault.raw is None else fault.raw)
+
+    async def send(self, writer: asyncio.StreamWriter, fault: Fault, body: bytes) -> bool:
+        """Send an answer, or an error in OpenAI's form; cut off after `cut` bytes where the fault says so."""
+        self.given[fault.status] += 1
+        if fault.status != 200:
+            body = json.dumps({"error": {"message": fault.message, "code": fault.code, "type": "x"}}).encode()
+        lines = [f"HTTP/1.1 {fault.status} X", "content-type: application/json", f"content-length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in fault.headers.items()]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body[: fault.cut])
+        await writer.drain()
+        return fault.cut is None
+
+    async def answer(self, body: Body) -> dict[str, Any]:
+        """Return what the scripted engine replies to the same ask."""
+        reply = await self.engine.reply(asked(body))
+        return {
+            "object": "chat.completion",
+            "choices": [choice(index, sample) for index, sample in enumerate(reply.samples)],
+            "usage": {
+                "prompt_tokens": reply.prompt_tokens,
+                "completion_tokens": sum(sample.tokens for sample in reply.samples),
+            },
+        }
+
+
+def asked(body: Body) -> Ask:
+    """Return the ask a request was made of."""
+    messages = [Message(message["role"], message["content"]) for message in body["messages"]]
+    prefix = messages.pop().content if body.get("continue_final_message") else ""
+    limit = body["max_tokens"] if "max_tokens" in body else body["max_completion_tokens"]
+    sampling = Sampling(body["temperature"], body["top_p"], body.get("top_k", 0), limit)
+    first = FIRSTS[body["seed"]] if "seed" in body else 0
+    return Ask(tuple(messages), prefix, body.get("n", 1), first, sampling)
+
+
+def choice(index: int, sample: Sample) -> dict[str, Any]:
+    message = {"role": "assistant", "content": sample.text}
+    return {"index": index, "message": message, "finish_reason": sample.finish}
+
+
+@contextmanager
+def served(fault: Callable[[int, Body], Fault | None] = lambda *_: None, **settings: Any) -> Iterator[Server]:
+    """Serve from a thread until the end of the block."""
+    server = Server(fault, **settings)
+    loop = asyncio.new_event_loop()
+    ready, stop = threading.Event(), asyncio.Event()
+
+    async def run() -> None:
+        listening = await asyncio.start_server(server.talk, "127.0.0.1", server.port, limit=2**24)
+        server.port = listening.sockets[0].getsockname()[1]
+        ready.set()
+        await stop.wait()
+        listening.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
+    thread.start()
+    ready.wait(10)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
