@@ -14,8 +14,8 @@ from data.errors import PipelineError, SettingError
 from data.records import Task
 from data.sources import Loaded
 from pipeline import progress, recipe, run, show
-from pipeline.recipe import Recipe
 from pipeline.run import Run
+from pipeline.settings import Recipe
 from pipeline.summary import summarise
 from stages import solve
 

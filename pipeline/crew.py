@@ -11,8 +11,8 @@ from judges.critique import Critique
 from judges.equations import Equations
 from judges.first_error import FirstError
 from judges.judge import Judge
-from pipeline import recipe as settings
-from pipeline.recipe import Recipe
+from pipeline import settings
+from pipeline.settings import Recipe
 from stages import consensus, judging, probes, solve, split
 from stages.engine import Engine
 from stages.rollout import Grade, rollout

@@ -20,7 +20,7 @@ from data.places import Place
 from data.records import Task
 from data.sources import Loaded
 from pipeline.crew import wordings
-from pipeline.recipe import Recipe
+from pipeline.settings import Recipe
 
 FILE, LEDGER, SKIPPED = "run.json", "ledger", "skipped.jsonl"
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")

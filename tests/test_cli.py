@@ -14,6 +14,7 @@ from data.records import Decision, Estimate, Labelled, Problem, StepEstimate, Ta
 from pipeline import cli, recipe, run
 from pipeline.cli import main
 from pipeline.recipe import PRESETS
+from pipeline.settings import Recipe
 
 SCRIPTED = ["synth", "--dataset", "scripted", "--limit", "3"]
 
@@ -141,7 +142,7 @@ def test_options_are_settings_and_set_goes_before_them(monkeypatch: pytest.Monke
     class Seen(Exception):
         pass
 
-    def started(out: str, chosen: recipe.Recipe, *_: object, **more: object) -> None:
+    def started(out: str, chosen: Recipe, *_: object, **more: object) -> None:
         assert out == "runs/scripted"
         assert (chosen.data.limit, chosen.policy[0].samples, chosen.judge[0].votes) == (3, 7, 5)
         assert more == {"again": True, "ledger": "other/ledger"}

@@ -7,7 +7,8 @@ import pytest
 from data.asks import Sampling
 from data.errors import SettingError
 from pipeline import recipe
-from pipeline.recipe import PRESETS, Recipe, build, check, read
+from pipeline.recipe import PRESETS, build, check, read
+from pipeline.settings import Recipe
 
 SCRIPTED = "scripted"
 

@@ -12,8 +12,8 @@ from data.records import Task
 from data.scripted import problems
 from data.sources import Loaded, Reject
 from pipeline import recipe, run
-from pipeline.recipe import Recipe
 from pipeline.run import FILE, LEDGER, SKIPPED
+from pipeline.settings import Recipe
 
 
 def made(*overrides: str) -> Recipe:

@@ -1,0 +1,157 @@
+"""Every setting of a run, typed, with a sentence each; `pipeline/recipe.py` reads them.
+
+What decides labels is hashed into the recipe's fingerprint; where and how fast a run goes (`cluster`, `data.limit`)
+is not.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data import asks
+from judges.panel import Rule as PanelRule
+from pipeline.engines.scripted import Script
+from stages import consensus, probes, solve
+
+ENGINES = ("embedded", "scripted", "openai:MODEL@URL")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class Data(_Settings):
+    """Which problems."""
+
+    source: str = Field("arith", description="a known name, a file (.jsonl .json .csv .parquet), or a Hub owner/name")
+    limit: int | None = Field(None, ge=1, description="the first so many problems; all where not given")
+    columns: dict[str, str | list[str]] = Field(default_factory=dict, description="problem, gold, id, level, solutions")
+    revision: str | None = Field(None, description="commit of a Hub dataset")
+    config: str | None = Field(None, description="configuration of a Hub dataset")
+    split: str | None = Field(None, description="split of a Hub dataset")
+    seed: int = Field(0, ge=0, description="for problems that are made on the spot")
+
+
+class Sampling(_Settings):
+    """How a role's tokens are drawn."""
+
+    temperature: float = Field(1.0, ge=0, description="0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0, description="0: all tokens")
+    max_tokens: int = Field(2048, ge=1, description="a longer reply is cut off, and counts neither way")
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+    def made(self) -> asks.Sampling:
+        """Return the same as asks carry it."""
+        return asks.Sampling(**self.model_dump())
+
+
+class Policy(_Settings):
+    """Who solves; several policies may share a run."""
+
+    engine: str = Field("", description=" | ".join(ENGINES))
+    name: str = Field("", description="stands in every row; the engine's specification where not given")
+    samples: int = Field(1, ge=1, description="solutions a problem")
+    system: str | None = Field(None, description="system prompt")
+    sampling: Sampling = Sampling()
+
+
+class Completer(_Settings):
+    """Who rolls prefixes out, and which ones."""
+
+    engine: str = ""
+    plan: Literal["confirm", "bisect", "exhaustive", "none"] = "confirm"
+    tries: int = Field(8, ge=1, description="decided rollouts needed to call a prefix unreachable")
+    spare: int = Field(8, ge=0, description="rollouts that may replace ones that were cut off")
+    wave: int = Field(1, ge=1, description="rollouts asked for at first where one hit is enough; then doubled")
+    system: str | None = None
+    sampling: Sampling = Sampling()
+
+
+class Judge(_Settings):
+    """Who judges; several judges make a panel."""
+
+    kind: Literal["critique", "critique_brief", "first_error", "equations"] = "critique"
+    engine: str = Field("", description="not needed by equations, which asks no model")
+    votes: int = Field(1, ge=1, description="replies asked for; the plurality counts")
+    retries: int = Field(1, ge=0, description="times a reply that cannot be read is asked for again")
+    sampling: Sampling = Sampling(temperature=0.0)
+
+
+class Consensus(_Settings):
+    """When judge and rollouts agree; see stages/consensus.py."""
+
+    rule: consensus.Rule = "first_error"
+    threshold: float = 0.0
+    progress: float | None = None
+
+    @property
+    def rates(self) -> bool:
+        """Whether the label needs hit rates, not only hits."""
+        return self.rule != "judge" and (self.threshold > 0 or self.progress is not None)
+
+    def made(self) -> consensus.Settings:
+        """Return the same as the stage takes it."""
+        return consensus.Settings(**self.model_dump())
+
+
+class Cluster(_Settings):
+    """Where and how fast; never what."""
+
+    workers: int = Field(1, ge=1, description="processes that label solutions")
+    in_flight: int = Field(256, ge=1, description="solutions a worker labels at the same time")
+    cpus: float = Field(0.5, ge=0, description="CPUs set aside for each worker and each engine")
+    requests: int = Field(2048, ge=1, description="in flight to an endpoint, at most; how many it bears is found out")
+    deadline: float = Field(900.0, gt=0, description="seconds one request to an endpoint may take")
+    patience: float = Field(3600.0, ge=0, description="seconds to wait for an endpoint that is down")
+    address: str | None = Field(None, description="a running Ray cluster; a local one is started where not given")
+
+
+class Recipe(_Settings):
+    """All settings of a run."""
+
+    data: Data = Data()
+    split: str = Field("blank", description="blank | newline | sentence | marker | tokens:N | regex:PATTERN")
+    solutions: Literal["sample", "given"] | None = Field(
+        None, description="given ones are used where a problem has any"
+    )
+    policy: tuple[Policy, ...] = Field((Policy(),), min_length=1)
+    completer: Completer = Completer()
+    judge: tuple[Judge, ...] = Field((Judge(),), min_length=1)
+    panel: PanelRule = Field("majority", description="how several judges become one verdict")
+    consensus: Consensus = Consensus()
+    cluster: Cluster = Cluster()
+    scripted: dict[str, float | int] = Field(default_factory=dict, description="knobs of the scripted engine")
+
+    def policies(self) -> list[solve.Policy]:
+        """Return the policies as the stage takes them."""
+        return [
+            solve.Policy(p.name or p.engine or "policy", p.samples, p.sampling.made(), p.system) for p in self.policy
+        ]
+
+    def script(self) -> Script:
+        """Return the scripted engine's settings."""
+        return Script(**self.scripted)  # type: ignore[arg-type]  # `build` has checked names and types
+
+    def plan(self) -> probes.Settings:
+        """Return the plan's settings."""
+        return probes.Settings(self.completer.tries, self.completer.spare, self.completer.wave)
+
+    def engines(self) -> set[str]:
+        """Return the specifications of all engines named."""
+        named = {p.engine for p in self.policy} | {j.engine for j in self.judge} | {self.completer.engine}
+        return named - {""}
+
+    def dump(self) -> dict[str, Any]:
+        """Return all settings as plain values, for run.json and the shards' metadata."""
+        return self.model_dump(mode="json")
+
+    def fingerprint(self, wordings: Sequence[str] = ()) -> str:
+        """Return 16 hex digits over all that decides labels; `wordings` are the judges' prompts, by hash."""
+        body = self.dump()
+        del body["cluster"], body["data"]["limit"]
+        return hashlib.sha256(json.dumps([body, *wordings], sort_keys=True).encode()).hexdigest()[:16]
