@@ -241,11 +241,12 @@ def test_the_small_model_labels_its_own_solutions(tmp_path: Path) -> None:
     if not (FOLDER / "ct2" / "model.bin").is_file():
         pytest.skip("the arith world's model is not here: `make model` trains it")
     out = tmp_path / "run"
-    text = said("synth", out, "--limit", "30")
-    assert "solutions 60" in text
+    text = said("synth", out, "--limit", "15")
+    assert "solutions 30" in text
     assert "consensus (kept)" in text
     assert not shards.verify(out)
     kept = load(out, "labelled", tmp_path / "cache")
+    assert kept.num_rows
     assert kept.column_names[:3] == ["prompt", "completions", "labels"]
     for row in kept.to_pylist():
         assert row["prompt"].endswith("\n")
