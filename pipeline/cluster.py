@@ -34,6 +34,7 @@ from pipeline.limiter import GaveUp, Limited, Limits
 from pipeline.memory import Drained, Paid, Remembering
 from pipeline.progress import Progress
 from pipeline.run import Run
+from pipeline.settings import Cluster
 from stages.engine import Engine, Scores
 
 Actor = Any  # a handle on an actor: its methods are made at run time
@@ -197,7 +198,7 @@ class Driver:
 
     def work(self) -> bool:
         """Label everything owed; False where it was stopped. Raises what ends a run: Unavailable, RunError."""
-        preflight(self.run)
+        preflight(self.run.recipe.cluster, len(needed(self.run, self.owed)))
         workers = self._start()
         waiting = list(self.owed)
         drained = False
@@ -246,8 +247,6 @@ class Driver:
             if self._attempts[part] >= ATTEMPTS:
                 raise RunError(f"the workers on shard {part} died {ATTEMPTS} times: {error}") from error
             return [part]
-        except RayTaskError as error:
-            raise error.cause if isinstance(error.cause, PipelineError) else error from None
         if seal:
             shards.enter(self.run.place, seal)
         return []
@@ -268,14 +267,13 @@ def needed(run: Run, owed: Mapping[str, tuple[Task, ...]]) -> set[str]:
     return roles | ({recipe.completer.engine} if recipe.completer.plan != "none" else set())
 
 
-def preflight(run: Run) -> None:
+def preflight(settings: Cluster, engines: int) -> None:
     """Refuse a run whose actors would wait for ever. Raises SettingError."""
-    settings, have = run.recipe.cluster, ray.cluster_resources().get("CPU", 0)
-    wanted = settings.cpus * (settings.workers + len(run.recipe.engines()))
+    have, wanted = ray.cluster_resources().get("CPU", 0), settings.cpus * (settings.workers + engines)
     if wanted > have:
         raise SettingError(
-            f"{settings.workers} workers and {len(run.recipe.engines())} engines want {wanted:g} CPUs, the cluster has "
-            f"{have:g}: lower cluster.workers or cluster.cpus, or add nodes"
+            f"{settings.workers} workers and {engines} engines want {wanted:g} CPUs, the cluster has {have:g}: "
+            "lower cluster.workers or cluster.cpus, or add nodes"
         )
 
 

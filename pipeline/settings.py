@@ -141,11 +141,6 @@ class Recipe(_Settings):
         """Return the plan's settings."""
         return probes.Settings(self.completer.tries, self.completer.spare, self.completer.wave)
 
-    def engines(self) -> set[str]:
-        """Return the specifications of all engines named."""
-        named = {p.engine for p in self.policy} | {j.engine for j in self.judge} | {self.completer.engine}
-        return named - {""}
-
     def dump(self) -> dict[str, Any]:
         """Return all settings as plain values, for run.json and the shards' metadata."""
         return self.model_dump(mode="json")

@@ -6,7 +6,6 @@ import pytest
 
 from data.asks import Sampling
 from data.errors import SettingError
-from pipeline import recipe
 from pipeline.recipe import PRESETS, build, check, read
 from pipeline.settings import Recipe
 
@@ -234,8 +233,3 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> Non
 def test_a_recipe_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"nowhere\.toml"):
         read(SCRIPTED, tmp_path / "nowhere.toml")
-
-
-def test_all_engines_that_are_named_are_known() -> None:
-    assert changed("judge.engine=embedded").engines() == {"scripted", "embedded"}
-    assert set(recipe.ENGINES) >= {"embedded", "scripted"}
