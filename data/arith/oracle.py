@@ -16,6 +16,7 @@ _NUMBER = r"([0-9]{1,9})"
 _NAME = r"([A-Z][a-z]+)"
 _STEP = re.compile(rf"So {_NAME}: (?:{_NAME} )?{_NUMBER} {_OP} (?:{_NAME} )?{_NUMBER} = {_NAME} {_NUMBER}\.")
 _ANSWER = re.compile(rf"The answer is {_NUMBER}\.")
+_SUBJECT = re.compile(rf"So {_NAME}:|The answer is ")
 _COMMUTES = {"+", "max"}
 
 
@@ -40,6 +41,19 @@ def line(name: str, fact: Fact, values: dict[str, int]) -> str:
     """Return the sentence that works out `name` with the quantities in `values`."""
     a, b = (f"{who} {values[who]}" if who in values else who for who in (fact.a, fact.b))
     return f"So {name}: {a} {fact.op} {b} = {name} {values[name]}."
+
+
+def mended(problem: str, step: str) -> str | None:
+    """Return what a step should say: the true sentence about what it is about; None where it is about nothing."""
+    story = read(problem)
+    values = story.values()
+    about = _SUBJECT.match(step.strip())
+    if about is None:
+        return None
+    name = about[1]
+    if name is None:
+        return f"The answer is {values[story.asked]}."
+    return line(name, story.facts[name], values) if name in story.facts else None
 
 
 def _right(step: str, story: Story, values: dict[str, int]) -> bool:

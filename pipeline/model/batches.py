@@ -54,7 +54,7 @@ def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Examp
     if sampled and rng.random() < 0.35:
         return corpus.to_judge(rng.choice(sampled))
     text = world.practice(rng) if rng.random() < 0.6 - 0.5 * progress else _problem(rng, progress)
-    if rng.random() < 0.45:
+    if rng.random() < 0.35:
         return corpus.to_solve(corpus.solution(rng, text, slips=0.1))
     each = 0.33 if rng.random() < 0.6 - 0.3 * progress else 0.0
     return corpus.to_judge(corpus.solution(rng, text, slips=0.65, each=each))
@@ -75,6 +75,8 @@ def encode(tokenizer: Tokenizer, pieces: Example) -> Row:
     weights: list[float] = []
     verdicts: list[int] = []
     for piece in pieces:
+        if not piece.text:
+            continue
         new = tokenizer.encode(piece.text, add_special_tokens=False).ids
         ids += new
         weights += [piece.weight] * len(new)

@@ -62,25 +62,34 @@ def to_solve(solved: Solved) -> Example:
 
 
 def to_judge(solved: Solved) -> Example:
-    """Make a judge's example: each shown step carries its verdict, and the reply says them up to the first error."""
-    wrong = solved.first_error
-    checked = len(solved.steps) if wrong == NO_ERROR else wrong + 1
+    """Make a judge's example: each shown step carries its verdict, and the reply goes up to the first wrong one."""
     shown: Example = [Piece(f"<|user|>{solved.problem}\n\n")]
     for number, (step, verdict) in enumerate(zip(solved.steps, solved.verdicts, strict=True), 1):
         shown += [
             Piece(f"<paragraph_{number}>\n"),
-            Piece(step.strip(), weight=1.0 if verdict else 0.0),
+            Piece(step.strip(), weight=0.5 if verdict else 0.0),
             Piece(f"\n</paragraph_{number}>\n\n", verdict=verdict),
         ]
-    said = Piece(reply(checked, wrong) + "<|end|>", weight=2.0)
-    return [*shown, Piece(f"{ASK}<|end|><|assistant|>"), said]
+    return [*shown, Piece(f"{ASK}<|end|><|assistant|>"), *reply(solved), Piece("<|end|>", weight=0.5)]
 
 
-def reply(checked: int, wrong: int) -> str:
-    """Return the judge's reply on the first `checked` steps; `wrong` is the wrong one, or -1."""
-    words = ["wrong" if index == wrong else "right" for index in range(checked)]
-    analysed = "".join(f"<analysis_{k}>\n{word}\n</analysis_{k}>\n\n" for k, word in enumerate(words, 1))
-    return f"{analysed}<conclusion>\n{'Correct' if wrong == NO_ERROR else 'Incorrect'}\n</conclusion>"
+def reply(solved: Solved) -> Example:
+    """Return the judge's reply: what each step should say, worked out anew, then whether it does.
+
+    Working it out first is what makes the small model see an error: it solves better than it doubts.
+    """
+    wrong = solved.first_error
+    said: Example = []
+    for index, step in enumerate(solved.steps if wrong == NO_ERROR else solved.steps[: wrong + 1]):
+        own = oracle.mended(solved.problem, step)
+        said += [
+            Piece(f"<analysis_{index + 1}>\n", weight=0.5),
+            Piece(f"{own}\n" if own else "", weight=1.0),
+            Piece("wrong" if index == wrong else "right", weight=4.0),
+            Piece(f"\n</analysis_{index + 1}>\n\n", weight=0.5),
+        ]
+    word = "Correct" if wrong == NO_ERROR else "Incorrect"
+    return [*said, Piece("<conclusion>\n", weight=0.5), Piece(word, weight=1.0), Piece("\n</conclusion>", weight=0.5)]
 
 
 def recall(rng: random.Random, people: int) -> Example:

@@ -53,7 +53,7 @@ def solution(problem: Problem, text: str) -> Solution:
 
 async def judged(engine: Engine, shown: Sequence[Solution]) -> list[int | None]:
     """Return the first error the model names in each solution, read greedily (None: not readable)."""
-    judge, sampling = Critique("critique_brief"), Sampling(temperature=0.0, max_tokens=160)
+    judge, sampling = Critique("critique_brief"), Sampling(temperature=0.0, max_tokens=500)
     asks = [judge.ask(Trace(s.problem.text, s.steps, None)) for s in shown]
     asks = [replace(ask, sampling=sampling) for ask in asks]
     replies: list[Reply | BaseException] = await asyncio.gather(*map(engine.reply, asks), return_exceptions=True)

@@ -20,7 +20,7 @@ from pipeline.model.corpus import Solved
 from pipeline.model.muon import Muon
 
 PEAK = {"matrices": 0.006, "rest": 0.003}
-VERDICT_WEIGHT = 1.0
+VERDICT_WEIGHT = 0.3
 
 
 def config(vocabulary: int) -> Qwen2Config:
