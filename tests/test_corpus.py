@@ -65,10 +65,21 @@ def test_the_judges_reply_is_read_as_what_it_says(case: Solved) -> None:
     assert JUDGE.read(said, len(case.steps)).first_error == case.first_error
 
 
-@pytest.mark.parametrize("wrong", [NO_ERROR, 0, 3, 31])
-def test_any_reply_is_read_back(wrong: int) -> None:
-    checked = 32 if wrong == NO_ERROR else wrong + 1
-    assert JUDGE.read(corpus.reply(checked, wrong), 32).first_error == wrong
+@given(some)
+def test_the_reply_says_what_each_step_should_say_and_whether_it_does(case: Solved) -> None:
+    said = text(corpus.reply(case))
+    analysed = re.findall(r"<analysis_(\d+)>\n(.*?)(right|wrong)\n</analysis_\1>", said, re.DOTALL)
+    checked = len(case.steps) if case.first_error == NO_ERROR else case.first_error + 1
+    assert [int(number) for number, _, _ in analysed] == list(range(1, checked + 1))
+    for (_, own, word), step in zip(analysed, case.steps, strict=False):
+        assert (own.strip() == step.strip()) == (word == "right")
+        assert first_error(case.problem, [own]) == NO_ERROR
+
+
+def test_a_step_about_nothing_is_wrong_without_more() -> None:
+    problem = world.problem("easy", 1, "train").text
+    case = Solved(problem, ("Let me think.\n\n",), 0, (False,))
+    assert text(corpus.reply(case)).startswith("<analysis_1>\nwrong\n</analysis_1>")
 
 
 @given(some, st.integers(0, 10**9))
@@ -83,7 +94,7 @@ def test_every_example_is_made_of_known_tokens_that_give_the_text_back(case: Sol
 def test_pieces_are_cut_between_tokens(case: Solved) -> None:
     """Training encodes piece by piece, a run whole messages: both must see the same tokens."""
     for example in (corpus.to_solve(case), corpus.to_judge(case)):
-        pieces = [encoded(TOKENIZER, piece.text).ids for piece in example]
+        pieces = [encoded(TOKENIZER, piece.text).ids for piece in example if piece.text]
         assert list(itertools.chain.from_iterable(pieces)) == encoded(TOKENIZER, text(example)).ids
 
 
@@ -164,7 +175,8 @@ def test_only_right_steps_are_learnt_from_and_each_shown_step_has_its_verdict(ca
     assert end.weight > 0
     judged = corpus.to_judge(case)
     assert [piece.verdict for piece in judged if piece.verdict is not None] == list(case.verdicts)
-    assert [piece.weight > 0 for piece in judged[2:-2:3]] == list(case.verdicts)
+    steps = judged[2 : 2 + 3 * len(case.steps) : 3]
+    assert [piece.weight > 0 for piece in steps] == list(case.verdicts)
 
 
 def test_a_third_of_the_steps_wrong_is_told_step_by_step() -> None:

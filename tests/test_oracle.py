@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.arith.oracle import first_error, line, solve
+from data.arith.oracle import first_error, line, mended, solve
 from data.arith.world import LEVELS, Fact, problem, read
 from data.records import NO_ERROR
 
@@ -221,3 +221,11 @@ def test_another_rule_is_wrong_whatever_it_gives(case: tuple[str, int, random.Ra
 def test_a_problem_of_another_world_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="not a problem of the arith world"):
         first_error(text, ["The answer is 4."])
+
+
+def test_a_step_is_mended_to_the_true_sentence_about_what_it_is_about() -> None:
+    text = "How many eggs? Ann 14. Ben has 5 more than Ann. How many does Ben have?"
+    assert mended(text, "So Ben: Ann 13 - 2 = Ben 11.\n\n") == "So Ben: Ann 14 + 5 = Ben 19."
+    assert mended(text, "The answer is 3.") == "The answer is 19."
+    assert mended(text, "So Ann: what?") is None
+    assert mended(text, "Hello.") is None
