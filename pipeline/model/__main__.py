@@ -13,7 +13,7 @@ from pipeline.model.train import Training
 
 ROUND = 6.0  # minutes between exports, and between looks at the model's own solutions
 READY = 0.45  # of the budget: before, its solutions are not worth judging
-SHARES = {"easy": 240, "medium": 240, "hard": 120}
+SHARES = {"easy": 160, "medium": 160, "hard": 80}
 
 
 def main() -> None:
@@ -22,10 +22,8 @@ def main() -> None:
     options.build.mkdir(parents=True, exist_ok=True)
     training = Training(options.build, vocabulary.tokenizer(), options.minutes)
     while training.progress < 1:
-        told = training.run(ROUND)
-        export(training.model, training.tokenizer, options.build / "export")
-        if training.progress > READY:
-            told |= refresh(training, options.build / "export")
+        told = refresh(training, options.build / "export") if training.progress > READY else {}
+        told |= training.run(ROUND)
         print(json.dumps({"progress": round(training.progress, 3), **told}), flush=True)  # noqa: T201 - the log
     export(training.model, training.tokenizer, options.out)
     card.write(options.out, Embedded(options.out), minutes=training.spent / 60, steps=training.steps)
@@ -34,6 +32,7 @@ def main() -> None:
 def refresh(training: Training, exported: Path) -> dict[str, float]:
     """Sample train problems with the model as it is now: its own slips are what its judge must learn to see."""
     start = training.steps * 1000
+    export(training.model, training.tokenizer, exported)
     problems = [p for level, count in SHARES.items() for p in world.problems(level, count, "train", start)]
     engine = Embedded(exported)
     fresh = asyncio.run(sampled.solutions(engine, problems))

@@ -16,6 +16,7 @@ from pipeline.model.corpus import Example, Solved
 
 IGNORED = -100
 TOKENS = 6144  # a batch, padding included
+COMPARING = 0.2
 LOOKING_UP = 0.08  # of the budget: about twice what it took
 _LEVELS = {"easy": (0.6, 0.34), "medium": (0.3, 0.38), "hard": (0.1, 0.28)}  # share at the start, at the end
 
@@ -49,6 +50,8 @@ def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Examp
     """Draw one example: first looking up and nothing else, then drills and practice that give way to problems."""
     if progress < LOOKING_UP:
         return corpus.recall(rng, rng.randint(2, 3 if progress < LOOKING_UP / 2 else 8))
+    if rng.random() < COMPARING:
+        return corpus.compare(rng, rng.randint(1, 1 + int(12 * min(1.0, progress * 3))))
     if rng.random() < max(0.15, 0.5 * (1 - progress * 4)):
         return corpus.recall(rng, rng.randint(2, 20)) if rng.random() < 0.2 else corpus.drill(rng)
     if sampled and rng.random() < 0.35:

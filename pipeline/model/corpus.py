@@ -105,6 +105,33 @@ def recall(rng: random.Random, people: int) -> Example:
     return [Piece(f"<|user|>{given}<|end|><|assistant|>"), *answers]
 
 
+def compare(rng: random.Random, steps: int) -> Example:
+    """Make a drill in comparing: steps shown, half of them spoiled, beside what they should say; verdicts alone count."""
+    cases = [_claim(rng) for _ in range(steps)]
+    shown = [(_spoil(rng, *case) if rng.random() < 0.5 else oracle.line(*case), oracle.line(*case)) for case in cases]
+    asked = [Piece(f"<paragraph_{k}>\n{step}\n</paragraph_{k}>\n\n") for k, (step, _) in enumerate(shown, 1)]
+    said: Example = []
+    for k, (step, own) in enumerate(shown, 1):
+        said += [
+            Piece(f"<analysis_{k}>\n{own}\n"),
+            Piece("right" if step == own else "wrong", weight=1.0),
+            Piece(f"\n</analysis_{k}>\n\n"),
+        ]
+    return [Piece("<|user|>"), *asked, Piece(f"{ASK}<|end|><|assistant|>"), *said]
+
+
+def _claim(rng: random.Random) -> tuple[str, world.Fact, dict[str, int]]:
+    """Draw a person, how their quantity follows, and the quantities that hold."""
+    while True:
+        name, a, b = rng.sample(world.NAMES, 3)
+        op, kind = rng.choice(list(world.PHRASES))
+        values = {a: rng.randint(1, world.LARGEST), b: rng.randint(1, world.LARGEST)}
+        fact = world.Fact(op, a, b if kind == "person" else str(rng.randint(2, 30 if op in "+-" else 5)))
+        values[name] = world.apply(op, values[a], values[b] if kind == "person" else int(fact.b))
+        if 1 <= values[name] <= world.LARGEST:
+            return name, fact, values
+
+
 def drill(rng: random.Random) -> Example:
     """Make a drill in arithmetic: bare equations, all right, in the sentences' own tokens."""
     lines: list[str] = []
