@@ -187,6 +187,25 @@ def test_a_third_of_the_steps_wrong_is_told_step_by_step() -> None:
     assert 0.2 < wrong / sum(len(case.verdicts) for case in cases) < 0.4
 
 
+@given(st.integers(0, 10**9), st.integers(1, 12))
+def test_comparing_is_between_what_is_shown_and_what_should_be(seed: int, steps: int) -> None:
+    said = text(corpus.compare(random.Random(seed), steps))
+    shown = re.findall(r"<paragraph_\d+>\n(.*?)\n</paragraph", said)
+    analysed = re.findall(r"<analysis_\d+>\n(.*?)\n(right|wrong)\n", said)
+    assert len(shown) == len(analysed) == steps
+    assert all((step == own) == (word == "right") for step, (own, word) in zip(shown, analysed, strict=True))
+    assert UNKNOWN not in encoded(TOKENIZER, said).tokens
+
+
+@given(st.integers(0, 10**9), st.integers(2, 20))
+def test_looking_up_gives_what_was_told(seed: int, people: int) -> None:
+    given_, _, asked = text(corpus.recall(random.Random(seed), people)).partition("<|assistant|>")
+    told = dict(re.findall(r"(\w+) (\d+)\.", given_))
+    found = re.findall(r"(\w+) (\d+)\.", asked)
+    assert (len(told), len(found)) == (people, 2 * people + 2)
+    assert all(told[name] == number for name, number in found)
+
+
 @given(st.integers(0, 10**9))
 def test_drills_are_true(seed: int) -> None:
     for piece in corpus.drill(random.Random(seed))[1:]:

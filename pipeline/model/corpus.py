@@ -106,7 +106,7 @@ def recall(rng: random.Random, people: int) -> Example:
 
 
 def compare(rng: random.Random, steps: int) -> Example:
-    """Make a drill in comparing: steps shown, half of them spoiled, beside what they should say; verdicts alone count."""
+    """Make a drill in comparing steps, half of them spoiled, with what they should say; only verdicts count."""
     cases = [_claim(rng) for _ in range(steps)]
     shown = [(_spoil(rng, *case) if rng.random() < 0.5 else oracle.line(*case), oracle.line(*case)) for case in cases]
     asked = [Piece(f"<paragraph_{k}>\n{step}\n</paragraph_{k}>\n\n") for k, (step, _) in enumerate(shown, 1)]
