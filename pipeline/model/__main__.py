@@ -11,8 +11,9 @@ from pipeline.model import card, sampled, vocabulary
 from pipeline.model.export import export
 from pipeline.model.train import Training
 
-ROUND = 6.0  # minutes between exports, and between looks at the model's own solutions
-READY = 0.45  # of the budget: before, its solutions are not worth judging
+ROUND = 7.0
+READY = 0.6
+SENSIBLE = 0.2  # of its solutions must be right: judging babble teaches nothing
 SHARES = {"easy": 160, "medium": 160, "hard": 80}
 
 
@@ -26,7 +27,7 @@ def main() -> None:
         told |= training.run(ROUND)
         print(json.dumps({"progress": round(training.progress, 3), **told}), flush=True)  # noqa: T201 - the log
     export(training.model, training.tokenizer, options.out)
-    card.write(options.out, Embedded(options.out), minutes=training.spent / 60, steps=training.steps)
+    card.write(options.out, Embedded(options.out), steps=training.steps)
 
 
 def refresh(training: Training, exported: Path) -> dict[str, float]:
@@ -37,7 +38,8 @@ def refresh(training: Training, exported: Path) -> dict[str, float]:
     engine = Embedded(exported)
     fresh = asyncio.run(sampled.solutions(engine, problems))
     said = asyncio.run(sampled.judged(engine, fresh[::5]))
-    training.sampled = [s.solved for s in fresh] + training.sampled[: 3 * len(fresh)]
+    if sum(s.right for s in fresh) > SENSIBLE * len(problems):
+        training.sampled = [s.solved for s in fresh] + training.sampled[: 3 * len(fresh)]
     wrong, right = sampled.exact(fresh[::5], said, wrong=True), sampled.exact(fresh[::5], said, wrong=False)
     solved = {level: [s.right for s in fresh if s.problem.level == level] for level in SHARES}
     rates = {level: round(sum(rights) / max(1, len(rights)), 3) for level, rights in solved.items()}

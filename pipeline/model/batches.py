@@ -16,7 +16,7 @@ from pipeline.model.corpus import Example, Solved
 
 IGNORED = -100
 TOKENS = 6144  # a batch, padding included
-COMPARING = 0.2
+COMPARING = 0.1
 LOOKING_UP = 0.08  # of the budget: about twice what it took
 _LEVELS = {"easy": (0.6, 0.34), "medium": (0.3, 0.38), "hard": (0.1, 0.28)}  # share at the start, at the end
 

@@ -19,8 +19,8 @@ tags: [process-reward-model, synthetic, arithmetic]
 # The small model of the arith world
 
 A Qwen2-architecture language model with {parameters:,} parameters that solves arith problems and judges solutions of
-them. It was trained from scratch on problems made on the fly ({minutes:.0f} minutes, {steps:,} steps, on two shared
-CPU cores) by `make model`. It knows the words of its world and nothing else.
+them. It was trained from scratch on problems made on the fly ({steps:,} steps). How is told in
+`docs/decisions/002-small-model.md`. It knows the words of its world and nothing else.
 
 Measured on held-out problems, solutions sampled from the model itself at temperature 1, the judge greedy, the truth
 from the oracle (95 % intervals by Wilson):
@@ -31,7 +31,7 @@ from the oracle (95 % intervals by Wilson):
 """
 
 
-def write(folder: Path, engine: Engine, minutes: float, steps: int) -> None:
+def write(folder: Path, engine: Engine, steps: int) -> None:
     """Write `folder/README.md` with what was measured."""
     problems = [p for level in world.LEVELS for p in world.problems(level, EACH, "test", start=10_000_000)]
     shown = asyncio.run(sampled.solutions(engine, problems))
@@ -40,7 +40,7 @@ def write(folder: Path, engine: Engine, minutes: float, steps: int) -> None:
         f"| {what} | {n} | {k / max(1, n):.3f} ({_wilson(k, n)}) |" for what, (k, n) in _figures(shown, said).items()
     )
     parameters = (folder / "model.safetensors").stat().st_size // 2
-    text = TEMPLATE.format(parameters=parameters, minutes=minutes, steps=steps, rows=rows)
+    text = TEMPLATE.format(parameters=parameters, steps=steps, rows=rows)
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
