@@ -11,8 +11,8 @@ from pipeline.model import card, sampled, vocabulary
 from pipeline.model.export import export
 from pipeline.model.train import Training
 
-ROUND = 7.0
-READY = 0.6
+ROUND = 7.0  # minutes between exports, and between looks at the model's own solutions
+READY = 0.6  # of the budget: before, its solutions are not worth judging
 SENSIBLE = 0.2  # of its solutions must be right: judging babble teaches nothing
 SHARES = {"easy": 160, "medium": 160, "hard": 80}
 

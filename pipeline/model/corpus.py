@@ -133,16 +133,23 @@ def _claim(rng: random.Random) -> tuple[str, world.Fact, dict[str, int]]:
 
 
 def drill(rng: random.Random) -> Example:
-    """Make a drill in arithmetic: bare equations, all right, in the sentences' own tokens."""
-    lines: list[str] = []
-    while len(lines) < 12:
-        op, _ = rng.choice(list(world.PHRASES))
-        a, b = rng.randint(1, world.LARGEST), rng.randint(*((2, 9) if op in "*/mod" else (1, 60)))
-        value = world.apply(op, a, b)
-        if 1 <= value <= world.LARGEST:
-            who, whose = rng.sample(world.NAMES, 2)
-            lines.append(f"So {who}: {whose} {a} {op} {b} = {who} {value}.\n\n")
-    return [Piece("<|assistant|>"), *(Piece(line, weight=1.0) for line in lines)]
+    """Make a drill in arithmetic: bare equations in the sentences' own tokens; only their results count."""
+    said: Example = []
+    for _ in range(12):
+        op, a, b = _sum(rng)
+        who, whose = rng.sample(world.NAMES, 2)
+        equation, result = f"So {who}: {whose} {a} {op} {b} = {who}", f" {world.apply(op, a, b)}"
+        said += [Piece(equation), Piece(result, weight=3.0), Piece(".\n\n")]
+    return [Piece("<|assistant|>"), *said]
+
+
+def _sum(rng: random.Random) -> tuple[str, int, int]:
+    """Draw an operation, each as often, and numbers it can be done with."""
+    op = rng.choice(["+", "+", "-", "-", "*", "/", "mod", "max"])
+    while True:
+        a, b = rng.randint(1, world.LARGEST), rng.randint(*((2, 9) if op in ("*", "/", "mod") else (1, 60)))
+        if 1 <= world.apply(op, a, b) <= world.LARGEST:
+            return op, a, b
 
 
 def _steps(lines: Sequence[str]) -> tuple[str, ...]:
