@@ -8,6 +8,7 @@ words of its world alone, so an ask with any other word is refused rather than g
 
 import asyncio
 import hashlib
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Embedded:
         self.model = f"embedded:{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._end = self._tokenizer.token_to_id(END)
+        threads = threads or os.cpu_count() or 1  # said aloud: inside a Ray actor the default is one thread
         self._generator = ctranslate2.Generator(str(folder / "ct2"), compute_type="float32", intra_threads=threads)
         self._batch = batch
         self._line: deque[_Waiting] = deque()
