@@ -73,7 +73,7 @@ def test_the_reply_says_what_each_step_should_say_and_whether_it_does(case: Solv
     assert [int(number) for number, _, _ in analysed] == list(range(1, checked + 1))
     for (_, own, word), step in zip(analysed, case.steps, strict=False):
         assert (own.strip() == step.strip()) == (word == "right")
-        assert first_error(case.problem, [own]) == NO_ERROR
+        assert "?" in own or first_error(case.problem, [own]) == NO_ERROR
 
 
 def test_a_step_about_nothing_is_wrong_without_more() -> None:

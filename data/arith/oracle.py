@@ -6,7 +6,7 @@ not needed is no error; a slip repaired later is one; a line that is no such sen
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from data.arith.world import Fact, Story, read
 from data.records import NO_ERROR
@@ -37,23 +37,34 @@ def solve(story: Story, skip: frozenset[str] = frozenset()) -> list[str]:
     return [*lines, f"The answer is {values[story.asked]}."]
 
 
-def line(name: str, fact: Fact, values: dict[str, int]) -> str:
+def line(name: str, fact: Fact, values: Mapping[str, int | str]) -> str:
     """Return the sentence that works out `name` with the quantities in `values`."""
     a, b = (f"{who} {values[who]}" if who in values else who for who in (fact.a, fact.b))
     return f"So {name}: {a} {fact.op} {b} = {name} {values[name]}."
 
 
-def mended(problem: str, step: str) -> str | None:
-    """Return what a step should say: the true sentence about what it is about; None where it is about nothing."""
-    story = read(problem)
-    values = story.values()
-    about = _SUBJECT.match(step.strip())
+def mended(problem: str, steps: Sequence[str], index: int) -> str | None:
+    """Return what step `index` should say: the true sentence about what it is about, or None where that is nothing.
+
+    A quantity that neither the problem tells nor an earlier step states (those are right) is "?", and so is what
+    would follow from it: nobody can look it up. A right step is returned as it is.
+    """
+    story, step = read(problem), steps[index].strip()
+    values, about = story.values(), _SUBJECT.match(step)
     if about is None:
         return None
+    if _right(step, story, values):
+        return step
+    stated = {found[1] for earlier in steps[:index] if (found := _SUBJECT.match(earlier.strip()))}
+    known: dict[str, int | str] = {who: v if who in story.told or who in stated else "?" for who, v in values.items()}
     name = about[1]
     if name is None:
-        return f"The answer is {values[story.asked]}."
-    return line(name, story.facts[name], values) if name in story.facts else None
+        return f"The answer is {known[story.asked]}."
+    if name not in story.facts:
+        return f"So {name}: ?."
+    fact = story.facts[name]
+    known[name] = "?" if "?" in (known.get(fact.a), known.get(fact.b)) else values[name]
+    return line(name, fact, known)
 
 
 def _right(step: str, story: Story, values: dict[str, int]) -> bool:

@@ -14,7 +14,7 @@ from pipeline.model.train import Training
 ROUND = 7.0  # minutes between exports, and between looks at the model's own solutions
 READY = 0.6  # of the budget: before, its solutions are not worth judging
 SENSIBLE = 0.2  # of its solutions must be right: judging babble teaches nothing
-SHARES = {"easy": 160, "medium": 160, "hard": 80}
+SHARES = {"easy": 200, "medium": 300, "hard": 200}
 
 
 def main() -> None:

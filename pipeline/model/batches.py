@@ -54,7 +54,7 @@ def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Examp
         return corpus.compare(rng, rng.randint(1, 1 + int(12 * min(1.0, progress * 3))))
     if rng.random() < max(0.45 - 0.25 * progress, 0.5 * (1 - progress * 4)):
         return corpus.recall(rng, rng.randint(2, 20)) if rng.random() < 0.1 else corpus.drill(rng)
-    if sampled and rng.random() < 0.35:
+    if sampled and rng.random() < 0.5:
         return corpus.to_judge(rng.choice(sampled))
     text = world.practice(rng) if rng.random() < 0.6 - 0.5 * progress else _problem(rng, progress)
     if rng.random() < 0.35:

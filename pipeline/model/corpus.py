@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from data.arith import oracle, world
 from data.records import NO_ERROR
 
+DRILLED = ("+", "+", "-", "-", "-", "*", "/", "mod", "mod", "mod", "mod", "max")  # remainders are learnt last
+SKIPPED = 0.2  # of the people who do not matter are left out
 ASK = "Which paragraph is wrong first?"  # the tail of judges/prompts/critique_brief.txt; a test holds the two together
 
 
@@ -41,17 +43,20 @@ class Solved:
 def solution(rng: random.Random, problem: str, slips: float, each: float = 0.0) -> Solved:
     """Return a solution with one slip (with chance `slips`), or one in every step with chance `each`.
 
-    A wrong quantity is carried on: a step is right if it follows from the steps shown before it.
+    A wrong quantity is carried on: a step is right if it follows from the steps shown before it. One slip in four is
+    a person left out whose quantity, made up, is then used.
     """
     story = world.read(problem)
-    idle = [name for name in story.facts if name not in story.needed()]
-    skip = frozenset(name for name in idle if rng.random() < 0.4)
+    used = {story.asked} | {who for fact in story.facts.values() for who in (fact.a, fact.b)}
+    idle = [name for name in story.facts if name not in used]
+    skip = frozenset(name for name in idle if rng.random() < SKIPPED)
+    if not each and rng.random() < slips / 4:
+        return _solved(problem, *_written(rng, story, skip | {rng.choice(list(story.facts))}, set()))
     count = len(story.facts) - len(skip) + 1
     spoiled = {index for index in range(count) if rng.random() < each}
     if not each and rng.random() < slips:
         spoiled = {rng.randrange(count)}
-    lines, verdicts = _written(rng, story, skip, spoiled)
-    return Solved(problem, _steps(lines), oracle.first_error(problem, lines), tuple(verdicts))
+    return _solved(problem, *_written(rng, story, skip, spoiled))
 
 
 def to_solve(solved: Solved) -> Example:
@@ -80,8 +85,8 @@ def reply(solved: Solved) -> Example:
     """
     wrong = solved.first_error
     said: Example = []
-    for index, step in enumerate(solved.steps if wrong == NO_ERROR else solved.steps[: wrong + 1]):
-        own = oracle.mended(solved.problem, step)
+    for index in range(len(solved.steps) if wrong == NO_ERROR else wrong + 1):
+        own = oracle.mended(solved.problem, solved.steps, index)
         said += [
             Piece(f"<analysis_{index + 1}>\n", weight=0.5),
             Piece(f"{own}\n" if own else "", weight=1.0),
@@ -135,44 +140,51 @@ def _claim(rng: random.Random) -> tuple[str, world.Fact, dict[str, int]]:
 def drill(rng: random.Random) -> Example:
     """Make a drill in arithmetic: bare equations in the sentences' own tokens; only their results count."""
     said: Example = []
-    for _ in range(12):
-        op, a, b = _sum(rng)
+    for op in rng.sample(DRILLED, len(DRILLED)):
+        a, b = _sum(rng, op)
         who, whose = rng.sample(world.NAMES, 2)
         equation, result = f"So {who}: {whose} {a} {op} {b} = {who}", f" {world.apply(op, a, b)}"
         said += [Piece(equation), Piece(result, weight=3.0), Piece(".\n\n")]
     return [Piece("<|assistant|>"), *said]
 
 
-def _sum(rng: random.Random) -> tuple[str, int, int]:
-    """Draw an operation, each as often, and numbers it can be done with."""
-    op = rng.choice(["+", "+", "-", "-", "*", "/", "mod", "max"])
+def _sum(rng: random.Random, op: str) -> tuple[int, int]:
+    """Draw numbers that an operation can be done with."""
     while True:
-        a, b = rng.randint(1, world.LARGEST), rng.randint(*((2, 9) if op in ("*", "/", "mod") else (1, 60)))
+        a, b = rng.randint(1, world.LARGEST), rng.randint(*((2, 9) if op in ("*", "/", "mod") else (1, world.LARGEST)))
         if 1 <= world.apply(op, a, b) <= world.LARGEST:
-            return op, a, b
+            return a, b
 
 
-def _steps(lines: Sequence[str]) -> tuple[str, ...]:
-    return (*(f"{line}\n\n" for line in lines[:-1]), lines[-1])
+def _solved(problem: str, lines: Sequence[str], verdicts: Sequence[bool]) -> Solved:
+    steps = (*(f"{line}\n\n" for line in lines[:-1]), lines[-1])
+    return Solved(problem, steps, oracle.first_error(problem, lines), tuple(verdicts))
 
 
 def _written(
     rng: random.Random, story: world.Story, skip: frozenset[str], spoiled: set[int]
 ) -> tuple[list[str], list[bool]]:
-    """Return the solution's lines with slips in the `spoiled` ones, and which lines follow from those before."""
+    """Return the solution's lines with slips in the `spoiled` ones, and which lines follow from those before.
+
+    Of somebody in `skip` whom others need, the lines that follow make up the quantity.
+    """
     values = dict(story.told)
+    made_up: set[str] = set()
     lines: list[str] = []
     verdicts: list[bool] = []
     for name, fact in story.facts.items():
         values[name] = _value(fact, values)
         if name in skip:
+            made_up.add(name)
+            values[name] = _near(rng, values[name], values)
             continue
         right = oracle.line(name, fact, values)
         lines.append(_spoil(rng, name, fact, values) if len(lines) in spoiled else right)
-        verdicts.append(lines[-1] == right)
+        verdicts.append(lines[-1] == right and not {fact.a, fact.b} & made_up)
         values[name] = int(re.findall(r"\d+", lines[-1])[-1])
     said = _near(rng, values[story.asked], values) if len(lines) in spoiled else values[story.asked]
-    return [*lines, f"The answer is {said}."], [*verdicts, said == values[story.asked]]
+    follows = said == values[story.asked] and story.asked not in made_up
+    return [*lines, f"The answer is {said}."], [*verdicts, follows]
 
 
 def _value(fact: world.Fact, values: dict[str, int]) -> int:
