@@ -2,8 +2,9 @@
 
 The only file that imports ctranslate2.
 
-Asks that wait at the same time are answered as one batch; what arrives meanwhile forms the next. The model knows the
-words of its world alone, so an ask with any other word is refused rather than guessed at.
+Each core works on a batch of its own; what arrives meanwhile waits for the next. Many cores on one batch were slower:
+most of a step is copying the attention's cache (bench/engine.py). The model knows the words of its world alone, so an
+ask with any other word is refused rather than guessed at.
 """
 
 import asyncio
@@ -43,28 +44,35 @@ class _Waiting:
 
 
 class Embedded:
-    """Engine over the committed model, or another of the same vocabulary in `folder`; `batch` sequences at once."""
+    """Engine over the committed model, or another of the same vocabulary in `folder`.
 
-    def __init__(self, folder: Path = FOLDER, threads: int = 0, batch: int = 128) -> None:
+    `threads` batches (0: one a core) of up to `batch` sequences each are generated at once.
+    """
+
+    def __init__(self, folder: Path = FOLDER, threads: int = 0, batch: int = 48) -> None:
         weights = folder / "ct2" / "model.bin"
         if not weights.is_file():
             raise SettingError(f"no model at {folder}: expected ct2/model.bin; `make model` trains it")
         self.model = f"embedded:{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._end = self._tokenizer.token_to_id(END)
-        threads = threads or os.cpu_count() or 1  # said aloud: inside a Ray actor the default is one thread
-        self._generator = ctranslate2.Generator(str(folder / "ct2"), compute_type="float32", intra_threads=threads)
+        self._threads = threads or os.cpu_count() or 1
+        self._generator = ctranslate2.Generator(
+            str(folder / "ct2"), compute_type="float32", inter_threads=self._threads, intra_threads=1
+        )
         self._batch = batch
         self._line: deque[_Waiting] = deque()
-        self._thread = ThreadPoolExecutor(1, "embedded")
-        self._worker: asyncio.Task[None] | None = None
+        self._pool = ThreadPoolExecutor(self._threads, "embedded")
+        self._workers: set[asyncio.Task[None]] = set()
 
     async def reply(self, ask: Ask) -> Reply:
         """Return `ask.n` samples. The seed is not honoured: samples of one batch share one random state."""
         waiting = _Waiting(ask, self._prompt(ask), asyncio.get_running_loop().create_future())
         self._line.append(waiting)
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+        if len(self._workers) < self._threads:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
         return await waiting.reply
 
     async def score(self, ask: Ask, text: str) -> Scores:
@@ -72,7 +80,7 @@ class Embedded:
         prompt = self._prompt(ask)
         tokens = self._tokenize(text)
         whole = [[*prompt, *tokens]]
-        scored = (await asyncio.get_running_loop().run_in_executor(self._thread, self._generator.score_batch, whole))[0]
+        scored = (await asyncio.get_running_loop().run_in_executor(self._pool, self._generator.score_batch, whole))[0]
         return Scores(tokens, tuple(scored.log_probs[len(prompt) - 1 :]))
 
     def _prompt(self, ask: Ask) -> tuple[str, ...]:
@@ -95,7 +103,7 @@ class Embedded:
         while self._line:
             batch = self._take()
             try:
-                replies = await asyncio.get_running_loop().run_in_executor(self._thread, self._generate, batch)
+                replies = await asyncio.get_running_loop().run_in_executor(self._pool, self._generate, batch)
             except Exception as error:  # noqa: BLE001 - whatever broke the batch must reach those who wait for it
                 for waiting in batch:
                     if not waiting.reply.done():  # whoever gave up meanwhile has cancelled it
@@ -106,17 +114,20 @@ class Embedded:
                         waiting.reply.set_result(reply)
 
     def _take(self) -> list[_Waiting]:
-        """Take from the line the oldest ask and those to be sampled alike, as many as fit into a batch."""
+        """Take the oldest ask and those sampled alike whose prompts are nearest in length, as many as fit in a batch.
+
+        Of prompts of unequal length, what is longer than the shortest is read one token a step.
+        """
         oldest, room = self._line[0], self._batch
+        alike = [w for w in self._line if (w.ask.sampling, w.room) == (oldest.ask.sampling, oldest.room)]
+        alike.sort(key=lambda w: (w is not oldest, abs(len(w.prompt) - len(oldest.prompt))))
         taken: list[_Waiting] = []
-        left: deque[_Waiting] = deque()
-        while self._line:
-            waiting = self._line.popleft()
-            alike = (waiting.ask.sampling, waiting.room) == (oldest.ask.sampling, oldest.room)
-            fits = alike and (waiting.ask.n <= room or not taken)
-            (taken if fits else left).append(waiting)
-            room -= waiting.ask.n if fits else 0
-        self._line = left
+        for waiting in alike:
+            if waiting.ask.n <= room or not taken:
+                taken.append(waiting)
+                room -= waiting.ask.n
+        gone = set(map(id, taken))
+        self._line = deque(w for w in self._line if id(w) not in gone)
         return taken
 
     def _generate(self, batch: list[_Waiting]) -> list[Reply]:
@@ -124,7 +135,6 @@ class Embedded:
         prompts = [list(w.prompt) for w in batch for _ in range(w.ask.n)]
         results = self._generator.generate_batch(
             prompts,
-            max_batch_size=self._batch,
             max_length=batch[0].room,
             sampling_temperature=sampling.temperature or 1.0,
             sampling_topk=sampling.top_k if sampling.temperature else 1,
