@@ -37,7 +37,7 @@ def plain(engine: Embedded, todo: list[Ask]) -> float:
     """Return tokens per second of one batch after another, all cores on each."""
     cores = os.cpu_count() or 1
     generator = ctranslate2.Generator(str(FOLDER / "ct2"), compute_type="float32", intra_threads=cores)
-    prompts = [list(engine._prompt(ask)) for ask in todo for _ in range(ask.n)]
+    prompts = [list(engine._prompt(ask)) for ask in todo for _ in range(ask.n)]  # noqa: SLF001 - the same tokens
     started, tokens = time.perf_counter(), 0
     for first in range(0, len(prompts), 128):
         results = generator.generate_batch(
@@ -71,7 +71,9 @@ def main() -> None:
     for turn in range(TURNS):
         engine, todo = Embedded(), asks(turn)
         before, now = plain(engine, todo), asyncio.run(scheduled(engine, todo))
-        rows.append({"turn": turn, "one batch": round(before), "scheduled": round(now), "ratio": round(now / before, 2)})
+        rows.append(
+            {"turn": turn, "one batch": round(before), "scheduled": round(now), "ratio": round(now / before, 2)}
+        )
     print("\n".join(table.lines(rows)))
     ratio = statistics.median(row["ratio"] for row in rows)
     print(f"median ratio {ratio:.2f}; written to {table.write('engine', {'rows': rows, 'ratio': ratio})}")

@@ -6,6 +6,7 @@ PipelineError
 ├── RunError          a run directory is in use, damaged, or belongs to another recipe
 └── EngineError       a model did not answer
     ├── Unavailable   for now: asking again may help
+    │   └── Died      once it has been started again
     └── Refused       for good: the same ask will always fail
 """
 
@@ -32,6 +33,10 @@ class EngineError(PipelineError):
 
 class Unavailable(EngineError):
     """The engine cannot answer now; the same ask may succeed later."""
+
+
+class Died(Unavailable):
+    """The engine's process is no longer of use; started again, it may answer."""
 
 
 class Refused(EngineError):

@@ -1,7 +1,7 @@
 """Shards: which solutions lie together, which are still owed, and how a finished one becomes durable.
 
 A shard is named by its problems' ids (a prefix of their hash), never by rank or position. Its files appear whole; the
-manifest, written by the driver alone, says which of them count, with row counts and checksums. A manifest line that
+manifest says which of them count, both written by the driver alone, with row counts and checksums. A manifest line that
 cannot be read is a shard still owed.
 """
 
@@ -52,6 +52,14 @@ class Seal:
         return self.labelled_sha256 if side == "labelled" else self.rejected_sha256
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A finished shard on its way from a worker to the driver: its seal, and the bytes of each side that has rows."""
+
+    seal: Seal
+    files: Mapping[Side, bytes]
+
+
 def part(problem_id: str, bits: int) -> str:
     """Return the shard of a problem: "p" and the first `bits` (0..32) binary digits of the SHA-256 of its id."""
     word = int.from_bytes(hashlib.sha256(problem_id.encode("utf-8", "surrogatepass")).digest()[:4])
@@ -92,16 +100,28 @@ def owed(plan: Plan, seals: Mapping[str, Seal], fingerprint: str = "") -> list[s
     ]
 
 
-def seal(root: Root, part: str, kept: pa.Table, rejected: pa.Table, digest: str) -> Seal:
-    """Write both files of a finished shard, atomically and durably, and return what the manifest is to say.
+def pack(part: str, kept: pa.Table, rejected: pa.Table, digest: str) -> Packed:
+    """Return a finished shard as bytes, and what the manifest is to say of it. A side without rows has no file."""
+    files = {side: _parquet(rows) for side, rows in zip(SIDES, (kept, rejected), strict=True) if rows.num_rows}
+    sums = [hashlib.sha256(files[side]).hexdigest() if side in files else None for side in SIDES]
+    return Packed(Seal(part, digest, kept.num_rows, rejected.num_rows, *sums), files)
 
-    Any process may seal; the shard counts once the driver has entered it. A side without rows has no file. Raises
-    RunError where it cannot be written.
+
+def seal(root: Root, packed: Packed) -> Seal:
+    """Write a finished shard's files, atomically and durably; it counts once it is entered.
+
+    For the driver only: a worker that outlives its driver must not touch what another run has sealed. Raises RunError
+    where it cannot be written.
     """
     place = places.at(root)
     with places.usable(place):
-        sums = [_put(place / side, part, rows) for side, rows in zip(SIDES, (kept, rejected), strict=True)]
-    return Seal(part, digest, kept.num_rows, rejected.num_rows, *sums)
+        for side in SIDES:
+            file = place / side / f"{packed.seal.part}.parquet"
+            if side in packed.files:
+                file.write(packed.files[side])
+            else:
+                file.delete()
+    return packed.seal
 
 
 def enter(root: Root, seal: Seal) -> None:
@@ -210,16 +230,6 @@ def lock(root: Root) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
         file.flush()
         yield
-
-
-def _put(folder: Place, part: str, rows: pa.Table) -> str | None:
-    target = folder / f"{part}.parquet"
-    if not rows.num_rows:
-        target.delete()
-        return None
-    data = _parquet(rows)
-    target.write(data)
-    return hashlib.sha256(data).hexdigest()
 
 
 def _parquet(rows: pa.Table) -> bytes:

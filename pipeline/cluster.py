@@ -1,104 +1,84 @@
 """The stages on Ray; the only file that imports ray. `stages/` holds plain async functions, lifted onto actors here.
 
-Engines are actors, shared by all roles that name the same specification; workers are actors that label shards, many
-solutions at once; the driver gives out shards, enters finished ones into the manifest, and gives a dead worker's
-shard to another. Whatever dies, replies are in the ledger already.
+Engines are actors, shared by all roles that name the same specification, each in as many copies as asked for; workers
+are actors that label shards; the driver gives out shards, writes finished ones, and gives a dead worker's to another.
+Actors that do not fit yet start when nodes join. Whatever dies, replies are in the ledger already.
 """
 
 import asyncio
+import itertools
 import logging
 import os
 import random
+import socket
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from data import schema, shards
+from data import shards
 from data.asks import Ask, Reply
 from data.errors import PipelineError, RunError, SettingError, Unavailable
-from data.ledger import Ledger
-from data.records import Labelled, Task
-from data.shards import Seal
-from pipeline import synth
-from pipeline.crew import Crew
-from pipeline.engines.make import make
-from pipeline.engines.scripted import Script
-from pipeline.grading import Grader
-from pipeline.limiter import GaveUp, Limited, Limits
-from pipeline.memory import Drained, Paid, Remembering
+from data.records import Task
+from data.shards import Packed
+from pipeline.host import EngineActor
+from pipeline.limiter import GaveUp
 from pipeline.progress import Progress
 from pipeline.run import Run
 from pipeline.settings import Cluster
-from stages.engine import Engine, Scores
+from pipeline.worker import Worker
+from stages.engine import Scores
 
 Actor = Any  # a handle on an actor: its methods are made at run time
+Fleet = Mapping[str, tuple[str, tuple[str, ...]]]  # specification -> its model, and the names of its copies that are up
 
-PATIENCE = 8  # times an ask is repeated while its engine is unavailable: about two minutes in all
 ATTEMPTS = 5  # times a shard is given out again after its worker died
-BEAT = 0.5  # seconds between looks at the workers
+BEAT = 0.5  # seconds between looks at the actors
 
 
-class Hosted:
-    """Actor: one engine, made when first used: the error of one that cannot be made reaches whoever asks."""
-
-    def __init__(self, specification: str, script: Script, limits: Limits) -> None:
-        self._specification, self._script, self._limits = specification, script, limits
-
-    @cached_property
-    def _engine(self) -> Engine:
-        return make(self._specification, self._script, self._limits)
-
-    async def model(self) -> str:
-        """Return the engine's identity; an endpoint has to be asked for it."""
-        if isinstance(self._engine, Limited):
-            await self._engine.connect()
-        return self._engine.model
-
-    async def reply(self, ask: Ask, model: str) -> Reply:
-        """Answer as the engine does. Raises SettingError where it is no longer `model`, after a restart."""
-        reply = await self._engine.reply(ask)
-        if self._engine.model != model:
-            raise SettingError(f"{model} has become {self._engine.model} while the run went on")
-        return reply
-
-    async def score(self, ask: Ask, text: str) -> Scores:
-        """Score as the engine does."""
-        return await self._engine.score(ask, text)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Remote:
-    """Engine over an actor; asks again, ever more slowly, while the engine is unavailable or being restarted."""
+    """Engine over the actors of one specification; asks again, ever more slowly, until `patience` seconds are over.
 
-    name: str
+    Asks about one problem go to the same copy, which then has its prompt cached; to the next one while that is down.
+    """
+
     model: str
+    patience: float
+    names: Sequence[str] = ()
 
     async def reply(self, ask: Ask) -> Reply:
         """Return the engine's reply. Raises Unavailable where patience ends."""
-        for attempt in range(PATIENCE):
+        reply: Reply = await self._asked(ask, lambda actor: actor.reply.remote(ask, self.model))
+        return reply
+
+    async def score(self, ask: Ask, text: str) -> Scores:
+        """Return the engine's scores. Raises as `reply`."""
+        scores: Scores = await self._asked(ask, lambda actor: actor.score.remote(ask, text))
+        return scores
+
+    async def _asked(self, ask: Ask, send: Callable[[Actor], Awaitable[Any]]) -> Any:
+        home, end = zlib.crc32(ask.messages[-1].content.encode("utf-8", "replace")), time.monotonic() + self.patience
+        for attempt in itertools.count():
+            pause = min(30.0, 0.25 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.5)
             try:
                 with _plainly():
-                    reply: Reply = await _actor(self.name).reply.remote(ask, self.model)
+                    return await send(_actor(self.names[(home + attempt) % len(self.names)]))
             except GaveUp:
                 raise  # its limiter has been patient already
             except (Unavailable, RayActorError) as error:
-                last = error
-                await asyncio.sleep(min(30.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.5))
-            else:
-                return reply
-        raise Unavailable(f"{self.model} did not answer {PATIENCE} times: {last}") from last
-
-    async def score(self, ask: Ask, text: str) -> Scores:
-        """Return the engine's scores."""
-        with _plainly():
-            scores: Scores = await _actor(self.name).score.remote(ask, text)
-        return scores
+                if time.monotonic() + pause > end:
+                    raise Unavailable(f"{self.model} did not answer for {self.patience:g} s: {error}") from error
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the count has no end")
 
 
 @cache
@@ -118,70 +98,45 @@ def _plainly() -> Iterator[None]:
         raise
 
 
-class Worker:
-    """Actor: labels shards. Each shard has its ledger; comparisons and the room for solutions are shared."""
+class WorkerActor:
+    """A worker whose engines are actors."""
 
-    def __init__(self, run: Run, engines: Mapping[str, Remote]) -> None:
-        self._run, self._engines = run, engines
-        self._grader = Grader(workers=1)
-        self._room = asyncio.Semaphore(run.recipe.cluster.in_flight)
-        self._stopping = asyncio.Event()
-        self._progress = Progress()
-        self._paid = Paid()
+    def __init__(self, run: Run) -> None:
+        self._patience = run.recipe.cluster.patience
+        self._engines: dict[str, Remote] = {}
+        self._worker = Worker(run, self._engines)
 
-    async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Seal | None:
-        """Label and seal a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
-        with Ledger(self._run.ledger, part) as ledger:
-            remembering = {name: self._remember(engine, ledger) for name, engine in self._engines.items()}
-            crew = Crew(self._run.recipe, remembering, self._grader.grade)
-            flushing = asyncio.create_task(_flush(ledger))
-            try:
-                ends = await asyncio.gather(*(self._one(task, crew) for task in tasks), return_exceptions=True)
-            finally:
-                flushing.cancel()
-        if any(isinstance(end, Drained) for end in ends):
-            return None
-        rows = [schema.row(_labelled(end)) for end in ends]
-        kept, rejected = (
-            schema.table([row for row in rows if row["kept"] is side], self._run.metadata()) for side in (True, False)
-        )
-        return await asyncio.to_thread(shards.seal, self._run.place, part, kept, rejected, digest)
+    async def label(self, part: str, tasks: tuple[Task, ...], digest: str, fleet: Fleet) -> Packed | None:
+        """Label a shard as `Worker` does, with the engines that are up now."""
+        for specification, (model, names) in fleet.items():
+            self._engines.setdefault(specification, Remote(model, self._patience)).names = names
+        return await self._worker.label(part, tasks, digest)
 
     async def progress(self) -> Progress:
         """Return this worker's counts."""
-        return self._progress + Progress(0, 0, self._paid.tokens, self._paid.asked, self._paid.recalled)
+        return await self._worker.progress()
 
     async def drain(self) -> None:
-        """Ask nothing new; what is in flight comes back and is recorded."""
-        self._stopping.set()
-
-    def _remember(self, engine: Engine, ledger: Ledger) -> Remembering:
-        return Remembering(engine, engine.model, ledger, self._paid, self._stopping)
-
-    async def _one(self, task: Task, crew: Crew) -> Labelled:
-        async with self._room:
-            try:
-                labelled = await synth.label(task, crew)
-            except PipelineError:
-                raise
-            except Exception as error:  # one bad row never ends a run: it is kept, with what went wrong
-                logging.getLogger(__name__).exception("solution %s", task.id)
-                labelled = synth.unusable(task, f"failed: {type(error).__name__}: {error}"[:300])
-        self._progress.count(labelled)
-        return labelled
+        """Ask nothing new."""
+        await self._worker.drain()
 
 
-def _labelled(end: Labelled | BaseException) -> Labelled:
-    if isinstance(end, BaseException):
-        raise end
-    return end
+@dataclass(slots=True)
+class _Seat:
+    """A worker's place: its actor, what it has at hand, and its counts, those of earlier lives included."""
 
+    actor: Actor
+    ready: Any  # a reference that is there once the actor has started
+    started: bool = False
+    parts: dict[Any, str] = field(default_factory=dict)
+    before: Progress = field(default_factory=Progress)
+    now: Progress = field(default_factory=Progress)
 
-async def _flush(ledger: Ledger) -> None:
-    while True:
-        await asyncio.sleep(BEAT)
-        if ledger.due():
-            await asyncio.to_thread(ledger.flush)
+    def look(self, seen: Progress) -> None:
+        """Take new counts; those of a worker that was started again begin anew."""
+        if seen.finished < self.now.finished or seen.tokens < self.now.tokens:
+            self.before += self.now
+        self.now = seen
 
 
 @dataclass(slots=True)
@@ -193,93 +148,147 @@ class Driver:
     stopping: Callable[[], bool]
     show: Callable[[Progress], None]
     _hosts: list[Actor] = field(default_factory=list)
+    _pending: dict[Any, tuple[str, str]] = field(default_factory=dict)
+    _fleet: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    _seats: list[_Seat] = field(default_factory=list)
     _attempts: dict[str, int] = field(default_factory=dict)
-    _flying: dict[Any, tuple[str, Actor]] = field(default_factory=dict)
+    _moved: tuple[float, object] = (0.0, None)
 
     def work(self) -> bool:
         """Label everything owed; False where it was stopped. Raises what ends a run: Unavailable, RunError."""
-        preflight(self.run.recipe.cluster, len(needed(self.run, self.owed)))
-        workers = self._start()
-        waiting = list(self.owed)
-        drained = False
-        while waiting or self._flying:
+        self._start()
+        waiting, drained = list(self.owed), False
+        while waiting or any(seat.parts for seat in self._seats):
             if self.stopping() and not drained:
-                ray.get([worker.drain.remote() for worker in workers])
+                ray.get([seat.actor.drain.remote() for seat in self._seats if seat.started])
                 waiting, drained = [], True
-            self._give(waiting, workers)
-            for ref in ray.wait(list(self._flying), timeout=BEAT)[0] if self._flying else ():
+            self._join()
+            self._give(waiting)
+            for ref in self._ready([ref for seat in self._seats for ref in seat.parts], BEAT):
                 waiting += self._finish(ref)
-            self.show(self._count(workers))
+            self._watch(self._count())
         return not drained
 
-    def _start(self) -> list[Actor]:
-        settings = self.run.recipe.cluster
-        host = ray.remote(num_cpus=settings.cpus, max_restarts=-1, max_concurrency=10_000)(Hosted)
-        work = ray.remote(num_cpus=settings.cpus, max_restarts=-1, max_concurrency=1000)(Worker)
-        run, script = uuid.uuid4().hex[:8], self.run.recipe.script()
-        limits = Limits(settings.requests, settings.deadline, settings.patience)
-        names = {name: f"{name}/{run}" for name in sorted(needed(self.run, self.owed))}
-        self._hosts = [host.options(name=full).remote(name, script, limits) for name, full in names.items()]
-        with _plainly():
-            models = ray.get([actor.model.remote() for actor in self._hosts])
-        engines = {name: Remote(names[name], model) for name, model in zip(names, models, strict=True)}
-        return [work.remote(self.run, engines) for _ in range(settings.workers)]
+    def _start(self) -> None:
+        """Ask for all actors, and wait for one copy of each engine."""
+        settings, recipe = self.run.recipe.cluster, self.run.recipe
+        specifications = recipe.engines(sampled=any(t.given is None for tasks in self.owed.values() for t in tasks))
+        gpus = {one: gpus_for(one, settings) for one in specifications}
+        preflight(settings, gpus)
+        run = uuid.uuid4().hex[:8]
+        for one in specifications:
+            host = ray.remote(num_cpus=settings.cpus, num_gpus=gpus[one], max_restarts=-1, max_concurrency=10_000)
+            for copy in range(settings.copies(one)):
+                name = f"{one}/{run}/{copy}"
+                actor = host(EngineActor).options(name=name).remote(one, recipe, gpus[one])
+                self._hosts.append(actor)
+                self._pending[actor.model.remote()] = one, name
+        work = ray.remote(num_cpus=settings.cpus, max_restarts=-1, max_concurrency=1000)(WorkerActor)
+        actors = [work.remote(self.run) for _ in range(settings.workers)]
+        self._seats = [_Seat(actor, actor.progress.remote()) for actor in actors]
+        while len(self._fleet) < len(specifications):
+            self._join(wait=BEAT)
 
-    def _give(self, waiting: list[str], workers: list[Actor]) -> None:
-        """Keep every worker's room full, and one shard more, so that it never runs dry at a shard's end."""
-        for worker in workers:
-            given = [part for part, holder in self._flying.values() if holder == worker]
-            while waiting and sum(len(self.owed[part]) for part in given) < 2 * self.run.recipe.cluster.in_flight:
-                part = waiting.pop(0)
-                tasks = self.owed[part]
-                ref = worker.label.remote(part, tasks, shards.digest(tasks, self.run.fingerprint))
-                self._flying[ref] = part, worker
-                given.append(part)
+    def _join(self, wait: float = 0) -> None:
+        """Take in the actors that have started meanwhile. Raises what an engine that cannot be made raises."""
+        for ref in self._ready(list(self._pending), wait):
+            specification, name = self._pending.pop(ref)
+            with _plainly():
+                model: str = ray.get(ref)
+            first, names = self._fleet.get(specification, (model, ()))
+            if first != model:
+                raise SettingError(f"copies of {specification} differ: {first} and {model}")
+            self._fleet[specification] = model, (*names, name)
+        new = {seat.ready: seat for seat in self._seats if not seat.started}
+        for ref in self._ready(list(new), 0):
+            new[ref].started = True
+
+    @staticmethod
+    def _ready(refs: list[Any], wait: float) -> list[Any]:
+        if not refs:
+            time.sleep(wait)
+            return []
+        first: list[Any] = ray.wait(refs, timeout=wait)[0]
+        return first and ray.wait(refs, num_returns=len(refs), timeout=0)[0]
+
+    def _give(self, waiting: list[str]) -> None:
+        """Keep every worker's room full, and one shard more, so that it never runs dry; the least laden comes first."""
+        room = 2 * self.run.recipe.cluster.in_flight
+        while waiting:
+            laden = [(sum(len(self.owed[p]) for p in seat.parts.values()), i) for i, seat in enumerate(self._seats)]
+            free = [(load, i) for load, i in laden if load < room and self._seats[i].started]
+            if not free:
+                return
+            seat, part = self._seats[min(free)[1]], waiting.pop(0)
+            tasks = self.owed[part]
+            digest = shards.digest(tasks, self.run.fingerprint)
+            seat.parts[seat.actor.label.remote(part, tasks, digest, self._fleet)] = part
 
     def _finish(self, ref: Any) -> list[str]:
-        """Enter a sealed shard; return the shard again where its worker died."""
-        part, _ = self._flying.pop(ref)
+        """Write and enter a finished shard; return the shard again where its worker died."""
+        seat = next(seat for seat in self._seats if ref in seat.parts)
+        part = seat.parts.pop(ref)
         try:
             with _plainly():
-                seal: Seal | None = ray.get(ref)
+                packed: Packed | None = ray.get(ref)
         except RayActorError as error:
             self._attempts[part] = self._attempts.get(part, 0) + 1
             if self._attempts[part] >= ATTEMPTS:
                 raise RunError(f"the workers on shard {part} died {ATTEMPTS} times: {error}") from error
             return [part]
-        if seal:
-            shards.enter(self.run.place, seal)
+        if packed:
+            shards.enter(self.run.place, shards.seal(self.run.place, packed))
         return []
 
-    def _count(self, workers: list[Actor]) -> Progress:
-        total = Progress()
-        for worker in workers:
-            with suppress(RayActorError):
-                total += ray.get(worker.progress.remote())
-        return total
+    def _count(self) -> Progress:
+        """Add up what the workers have counted; of one that does not answer now, what it said last."""
+        asked = {seat.actor.progress.remote(): seat for seat in self._seats if seat.started}
+        done = ray.wait(list(asked), num_returns=len(asked), timeout=BEAT)[0] if asked else []
+        for ref in done:
+            try:
+                asked[ref].look(ray.get(ref))
+            except RayActorError:
+                continue
+        return sum((seat.before + seat.now for seat in self._seats), Progress())
+
+    def _watch(self, now: Progress) -> None:
+        """Show the counts, and end a run in which nothing has moved for too long. Raises RunError."""
+        self.show(now)
+        if self._moved[1] != now:
+            self._moved = time.monotonic(), now
+        stall = self.run.recipe.cluster.stall
+        if time.monotonic() - self._moved[0] > stall:
+            held = sum(len(self.owed[part]) for seat in self._seats for part in seat.parts.values())
+            raise RunError(
+                f"nothing has moved for {stall:g} s, with {held} solutions in hand: look at the engines' logs; the "
+                "same command goes on from here (cluster.stall sets how long to wait)"
+            )
 
 
-def needed(run: Run, owed: Mapping[str, tuple[Task, ...]]) -> set[str]:
-    """Return the engines these tasks ask: given solutions need no policy."""
-    recipe = run.recipe
-    sampled = any(task.given is None for tasks in owed.values() for task in tasks)
-    roles = {p.engine for p in recipe.policy if sampled} | {j.engine for j in recipe.judge if j.kind != "equations"}
-    return roles | ({recipe.completer.engine} if recipe.completer.plan != "none" else set())
+def gpus_for(specification: str, settings: Cluster) -> int:
+    """Return the GPUs of one copy: none but for vllm, and none of a cluster without any unless they are asked for."""
+    if not specification.startswith("vllm:"):
+        return 0
+    return settings.gpus_of(specification) if settings.gpus or ray.cluster_resources().get("GPU", 0) else 0
 
 
-def preflight(settings: Cluster, engines: int) -> None:
-    """Refuse a run whose actors would wait for ever. Raises SettingError."""
-    have, wanted = ray.cluster_resources().get("CPU", 0), settings.cpus * (settings.workers + engines)
-    if wanted > have:
-        raise SettingError(
-            f"{settings.workers} workers and {engines} engines want {wanted:g} CPUs, the cluster has {have:g}: "
-            "lower cluster.workers or cluster.cpus, or add nodes"
-        )
+def preflight(settings: Cluster, gpus: Mapping[str, int]) -> None:
+    """Raise SettingError where a run would wait for ever: a worker and one copy of each engine must fit."""
+    have = ray.cluster_resources()
+    wanted = {"CPU": settings.cpus * (1 + len(gpus)), "GPU": float(sum(gpus.values()))}
+    for kind, needed in wanted.items():
+        if needed > have.get(kind, 0):
+            raise SettingError(
+                f"a worker and {len(gpus)} engines want {needed:g} {kind}s, the cluster has {have.get(kind, 0):g}: "
+                "lower cluster.cpus or cluster.gpus, or add nodes"
+            )
 
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one on this machine for as long as this lasts."""
+    if address:
+        _knock(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -291,3 +300,13 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise RunError where nobody listens at HOST:PORT: Ray itself would try for many minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        try:
+            socket.create_connection((parts.hostname, parts.port), timeout=10).close()
+        except OSError as error:
+            raise RunError(f"no Ray cluster answers at {address} ({error}): check cluster.address") from None

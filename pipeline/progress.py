@@ -1,6 +1,7 @@
 """How far a run has come: counted by the workers, shown by the driver, left in `progress.json` for `status`."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,17 +47,18 @@ class Display:
     def show(self, now: Progress) -> None:
         """Draw the counts, and leave them where `status` finds them."""
         seconds = max(time.time() - self.started, 1e-9)
-        self.bar.n = min(self.total, self.before + now.finished)
         share = f"{now.kept / now.finished:.0%}" if now.finished else "-"
-        self.bar.set_postfix_str(f"kept {share}, {now.tokens / seconds:,.0f} tokens/s", refresh=True)
+        self.bar.set_postfix_str(f"kept {share}, {now.tokens / seconds:,.0f} tokens/s", refresh=False)
+        self.bar.update(min(self.total, self.before + now.finished) - self.bar.n)
         told = {**asdict(now), "total": self.total, "before": self.before, "started": self.started, "at": time.time()}
         (self.place / FILE).write(json.dumps(told).encode())
 
 
 @contextmanager
 def display(place: Place, total: int, before: int) -> Iterator[Display]:
-    """Show a bar of solutions while the run goes on."""
-    with tqdm(total=total, initial=before, unit="sol", desc="labelling", mininterval=0.5) as bar:
+    """Show a bar of solutions while the run goes on; seldom where it goes to a log."""
+    every = 0.5 if sys.stderr.isatty() else 10.0
+    with tqdm(total=total, initial=before, unit="sol", desc="labelling", mininterval=every, miniters=0) as bar:
         yield Display(place, total, before, bar)
 
 

@@ -144,11 +144,11 @@ def _told(fault: Any) -> str:
 
 
 def _inside(model: Any, part: str | int) -> Any:
-    """Return the settings class behind one part of a fault's place; a list's number stays in the same class."""
-    if isinstance(part, int):
+    """Return the settings class behind one part of a fault's place; a list's number or a key stays in its class."""
+    if isinstance(part, int) or part not in model.model_fields:
         return model
     kind = model.model_fields[part].annotation
-    return kind if isinstance(kind, type) else kind.__args__[0]
+    return kind if isinstance(kind, type) else next(one for one in kind.__args__ if hasattr(one, "model_fields"))
 
 
 def _near(name: str, names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from judges.panel import Rule as PanelRule
 from pipeline.engines.scripted import Script
 from stages import consensus, probes, solve
 
-ENGINES = ("embedded", "scripted", "openai:MODEL@URL")
+ENGINES = ("embedded", "scripted", "vllm:MODEL", "openai:MODEL@URL")
 
 
 class _Settings(BaseModel):
@@ -99,16 +99,40 @@ class Consensus(_Settings):
         return consensus.Settings(**self.model_dump())
 
 
+class VLLM(_Settings):
+    """How vLLM runs a model; what decides its replies. Where and on how many GPUs is the cluster's part."""
+
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    context: int | None = Field(None, ge=16, description="tokens of prompt and reply together; the model's own if None")
+    quantization: str | None = Field(None, description="fp8, awq, gptq ...; what the model's files say if None")
+    chat_template: str | None = Field(None, description="a Jinja file; the model's own if None")
+    revision: str | None = Field(None, description="commit of a Hub model")
+
+
 class Cluster(_Settings):
     """Where and how fast; never what."""
 
     workers: int = Field(1, ge=1, description="processes that label solutions")
     in_flight: int = Field(256, ge=1, description="solutions a worker labels at the same time")
     cpus: float = Field(0.5, ge=0, description="CPUs set aside for each worker and each engine")
+    replicas: int | dict[str, int] = Field(1, description="copies of each engine, or of each specification")
+    gpus: int | dict[str, int] | None = Field(
+        None, description="GPUs of one copy of a vllm engine, its tensor parallel size; 1 where the cluster has any"
+    )
     requests: int = Field(2048, ge=1, description="in flight to an endpoint, at most; how many it bears is found out")
     deadline: float = Field(900.0, gt=0, description="seconds one request to an endpoint may take")
-    patience: float = Field(3600.0, ge=0, description="seconds to wait for an endpoint that is down")
+    patience: float = Field(3600.0, ge=0, description="seconds to wait for an engine that is down")
+    stall: float = Field(7200.0, gt=0, description="seconds without any progress after which a run ends")
+    memory_share: float = Field(0.9, gt=0, le=1, description="of a GPU's memory that vllm may use")
     address: str | None = Field(None, description="a running Ray cluster; a local one is started where not given")
+
+    def copies(self, specification: str) -> int:
+        """Return how many copies an engine has."""
+        return self.replicas.get(specification, 1) if isinstance(self.replicas, dict) else self.replicas
+
+    def gpus_of(self, specification: str) -> int:
+        """Return the GPUs of one copy of an engine."""
+        return self.gpus.get(specification, 1) if isinstance(self.gpus, dict) else 1 if self.gpus is None else self.gpus
 
 
 class Recipe(_Settings):
@@ -125,6 +149,8 @@ class Recipe(_Settings):
     panel: PanelRule = Field("majority", description="how several judges become one verdict")
     consensus: Consensus = Consensus()
     cluster: Cluster = Cluster()
+    vllm: VLLM = VLLM()
+    models: dict[str, VLLM] = Field(default_factory=dict, description="vllm settings of single models, by name")
     scripted: dict[str, float | int] = Field(default_factory=dict, description="knobs of the scripted engine")
 
     def policies(self) -> list[solve.Policy]:
@@ -136,6 +162,16 @@ class Recipe(_Settings):
     def script(self) -> Script:
         """Return the scripted engine's settings."""
         return Script(**self.scripted)  # type: ignore[arg-type]  # `build` has checked names and types
+
+    def vllm_for(self, model: str) -> VLLM:
+        """Return how vLLM runs a model: its own settings, and the general ones for what they leave open."""
+        own = self.models.get(model, VLLM())
+        return self.vllm.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+
+    def engines(self, *, sampled: bool) -> list[str]:
+        """Return the engines that are asked; only where solutions are `sampled`, the policies."""
+        roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.kind != "equations"}
+        return sorted(roles | ({self.completer.engine} if self.completer.plan != "none" else set()))
 
     def plan(self) -> probes.Settings:
         """Return the plan's settings."""

@@ -98,7 +98,7 @@ def made(out: Path, *overrides: str) -> run.Run:
             for task in held
         ]
         digest = shards.digest(held, opened.fingerprint)
-        shards.enter(out, shards.seal(out, part, schema.table(rows, {}), schema.table([], {}), digest))
+        shards.enter(out, shards.seal(out, shards.pack(part, schema.table(rows, {}), schema.table([], {}), digest)))
     return opened
 
 

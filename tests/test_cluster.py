@@ -88,7 +88,7 @@ def end(run: psutil.Popen, family: list[psutil.Process]) -> None:
         family = [*family, *run.children(recursive=True)]
         run.kill()
         run.wait()
-    actors = {one.pid for one in family if called(one).startswith(("ray::Worker", "ray::Hosted"))}
+    actors = {one.pid for one in family if called(one).startswith(("ray::WorkerActor", "ray::EngineActor"))}
     _, left = psutil.wait_procs(family, timeout=10)
     for process in left:
         process.kill()
@@ -200,10 +200,10 @@ def test_actors_that_are_killed_come_back_by_themselves(undisturbed: Path, tmp_p
             one.kill()
 
     with going_on(out) as run:
-        kill(run, "ray::Worker")
+        kill(run, "ray::WorkerActor")
         enough = len(sealed(out)) + 1
         wait_for(lambda: run.poll() is not None or len(sealed(out)) >= enough)
-        kill(run, "ray::Hosted")
+        kill(run, "ray::EngineActor")
         assert run.wait(120) == 0
     assert recorded(out) == recorded(undisturbed)
     assert files(out) == files(undisturbed)

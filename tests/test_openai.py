@@ -24,8 +24,9 @@ from pipeline.engines.address import Address, address
 from pipeline.engines.chat import CONTINUE, Dialect
 from pipeline.engines.make import make
 from pipeline.engines.openai import OpenAI
-from pipeline.engines.scripted import DEFAULT, Scripted
+from pipeline.engines.scripted import Scripted
 from pipeline.limiter import Failure, GaveUp, Limited, Limits
+from pipeline.settings import Recipe
 from stages.solve import prompt
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ def test_the_engine_is_made_with_its_limiter() -> None:
     with served() as server:
 
         async def main() -> str:
-            engine = make(f"openai:scripted@{server.url}", DEFAULT)
+            engine = make(f"openai:scripted@{server.url}", Recipe())
             assert isinstance(engine, Limited)
             await engine.connect()
             await engine._engine.close()  # type: ignore[attr-defined]

@@ -44,7 +44,7 @@ def labelled(one: Task, *, kept: bool) -> Labelled:
 def sealed(root: Path | Place, part: str, kept: int, rejected: int, digest: str = "d") -> shards.Seal:
     start = int(part[1:] or "0", 2) * 1000
     tables = rows(*map(task, range(start, start + kept))), rows(*map(task, range(rejected)), kept=False)
-    seal = shards.seal(root, part, *tables, digest)
+    seal = shards.seal(root, shards.pack(part, *tables, digest))
     shards.enter(root, seal)
     return seal
 
@@ -135,8 +135,8 @@ def test_sealing_writes_both_sides_and_the_manifest_counts_them(run: Path) -> No
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
-    one = shards.seal(tmp_path / "a", "p0", rows(task(1), task(2)), rows(), "d")
-    two = shards.seal(tmp_path / "b", "p0", rows(task(2), task(1)), rows(), "d")
+    one = shards.seal(tmp_path / "a", shards.pack("p0", rows(task(1), task(2)), rows(), "d"))
+    two = shards.seal(tmp_path / "b", shards.pack("p0", rows(task(2), task(1)), rows(), "d"))
     assert one == two
 
 
@@ -177,7 +177,7 @@ def test_a_manifest_line_that_is_no_seal_is_passed_over(run: Path, line: bytes) 
 
 
 def test_files_the_manifest_does_not_name_are_not_read(run: Path) -> None:
-    shards.seal(run, "p1", rows(task(1)), rows(), "d")
+    shards.seal(run, shards.pack("p1", rows(task(1)), rows(), "d"))
     assert shards.read(run).num_rows == 0
 
 
@@ -202,7 +202,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(run: Path, monk
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(RunError, match=r"No space left.*make room"):
-            shards.seal(run, "p0", rows(task(1)), rows(), "d")
+            shards.seal(run, shards.pack("p0", rows(task(1)), rows(), "d"))
     assert [path.name for path in (run / "labelled").iterdir()] == ["p0.parquet"]
     assert shards.read(run).num_rows == 3
 
@@ -210,7 +210,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(run: Path, monk
 def test_settling_strikes_older_plans_and_sweeps_what_no_seal_stands_for(run: Path) -> None:
     sealed(run, "p0", 1, 1)
     sealed(run, "p10", 1, 1)
-    shards.seal(run, "p11", rows(task(1)), rows(), "d")
+    shards.seal(run, shards.pack("p11", rows(task(1)), rows(), "d"))
     (run / "labelled" / f".p11.parquet.{'0' * 32}.tmp").write_bytes(b"half")
     (run / "labelled" / "mine.parquet").write_bytes(b"a user's")
     shards.settle(run, {"p10", "p11"})

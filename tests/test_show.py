@@ -59,7 +59,9 @@ def row(
 
 def sealed(tmp_path: Path, *rows: Mapping[str, Any]) -> Path:
     kept, rejected = ([dict(r) for r in rows if r["kept"] is side] for side in (True, False))
-    shards.enter(tmp_path, shards.seal(tmp_path, "p", schema.table(kept, {}), schema.table(rejected, {}), "digest"))
+    shards.enter(
+        tmp_path, shards.seal(tmp_path, shards.pack("p", schema.table(kept, {}), schema.table(rejected, {}), "digest"))
+    )
     return tmp_path
 
 

@@ -111,7 +111,9 @@ def test_a_solution_without_steps_is_not_held_against_the_truth() -> None:
 def test_a_run_is_summarised_over_both_sides_and_all_shards(tmp_path: Path) -> None:
     def seal(part: str, *rows: dict[str, Any]) -> None:
         kept, rejected = ([r for r in rows if r["kept"] is side] for side in (True, False))
-        shards.enter(tmp_path, shards.seal(tmp_path, part, schema.table(kept, {}), schema.table(rejected, {}), part))
+        shards.enter(
+            tmp_path, shards.seal(tmp_path, shards.pack(part, schema.table(kept, {}), schema.table(rejected, {}), part))
+        )
 
     seal("p0", row(0, RIGHT, NO_ERROR, NO_ERROR, NO_ERROR), row(1, WRONG, None, 0, 1))
     seal("p1", row(2, WRONG, 0, 0, 0))

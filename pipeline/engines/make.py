@@ -1,19 +1,17 @@
-"""An engine specification ("embedded", "openai:MODEL@URL") becomes an engine; its libraries are imported only then."""
+"""An engine specification ("embedded", "vllm:MODEL") becomes an engine; its libraries are imported only then."""
 
 from data.errors import SettingError
-from pipeline.engines.scripted import Script, Scripted
-from pipeline.limiter import DEFAULT, Limited, Limits
+from pipeline.engines.scripted import Scripted
+from pipeline.limiter import Limited, Limits
+from pipeline.settings import ENGINES, Recipe
 from stages.engine import Engine
 
 
-def make(specification: str, script: Script, limits: Limits = DEFAULT) -> Engine:
-    """Return the engine; `script` is for the scripted one, `limits` for endpoints.
-
-    Raises SettingError for a specification nobody knows.
-    """
-    kind = specification.partition(":")[0]
+def make(specification: str, recipe: Recipe, gpus: int = 0) -> Engine:
+    """Return the engine, set up as the recipe says, on `gpus` GPUs. Raises SettingError for one nobody knows."""
+    kind, _, model = specification.partition(":")
     if kind == "scripted":
-        return Scripted(script)
+        return Scripted(recipe.script())
     if kind == "embedded":
         from pipeline.engines.embedded import Embedded  # noqa: PLC0415 - loads ctranslate2 and the model
 
@@ -21,5 +19,12 @@ def make(specification: str, script: Script, limits: Limits = DEFAULT) -> Engine
     if kind == "openai":
         from pipeline.engines.openai import OpenAI  # noqa: PLC0415 - loads the SDK
 
-        return Limited(OpenAI(specification), limits)
-    raise SettingError(f"no engine {specification!r}: there are embedded, scripted and openai:MODEL@URL")
+        cluster = recipe.cluster
+        return Limited(OpenAI(specification), Limits(cluster.requests, cluster.deadline, cluster.patience))
+    if kind == "vllm" and model:
+        try:
+            from pipeline.engines.vllm import VLLM  # noqa: PLC0415 - loads vllm and the model
+        except ImportError as error:
+            raise SettingError(f"{specification}: vllm cannot be imported ({error}): `make install-vllm`") from error
+        return VLLM(model, recipe.vllm_for(model), gpus, recipe.cluster.memory_share)
+    raise SettingError(f"no engine {specification!r}: there are {', '.join(ENGINES)}")

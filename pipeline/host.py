@@ -1,0 +1,51 @@
+"""One copy of an engine, in a process of its own. `pipeline/cluster.py` makes it an actor, found by its name."""
+
+import logging
+import os
+from collections.abc import Awaitable
+from functools import cached_property
+from typing import TypeVar
+
+from data.asks import Ask, Reply
+from data.errors import Died, SettingError
+from pipeline.engines.make import make
+from pipeline.limiter import Limited
+from pipeline.settings import Recipe
+from stages.engine import Engine, Scores
+
+T = TypeVar("T")
+
+
+class EngineActor:
+    """One copy of an engine, made when first used: the error of one that cannot be made reaches whoever asks."""
+
+    def __init__(self, specification: str, recipe: Recipe, gpus: int) -> None:
+        self._specification, self._recipe, self._gpus = specification, recipe, gpus
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return make(self._specification, self._recipe, self._gpus)
+
+    async def model(self) -> str:
+        """Return the engine's identity; an endpoint has to be asked for it."""
+        if isinstance(self._engine, Limited):
+            await self._engine.connect()
+        return self._engine.model
+
+    async def reply(self, ask: Ask, model: str) -> Reply:
+        """Answer as the engine does. Raises SettingError where it is no longer `model`, after a restart."""
+        reply = await self._alive(self._engine.reply(ask))
+        if self._engine.model != model:
+            raise SettingError(f"{model} has become {self._engine.model} while the run went on")
+        return reply
+
+    async def score(self, ask: Ask, text: str) -> Scores:
+        """Score as the engine does."""
+        return await self._alive(self._engine.score(ask, text))
+
+    async def _alive(self, answer: Awaitable[T]) -> T:
+        try:
+            return await answer
+        except Died:
+            logging.getLogger(__name__).exception("%s died; it is started again", self._specification)
+            os._exit(1)  # Ray starts the actor again, on any node that has room

@@ -1,0 +1,89 @@
+"""One process's share of the labelling: whole shards, many solutions at once. `pipeline/cluster.py` makes it an actor.
+
+Each shard has its ledger; comparisons, the room for solutions and the counts are shared by all.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from data import schema, shards
+from data.errors import PipelineError
+from data.ledger import Ledger
+from data.records import Labelled, Task
+from data.shards import Packed
+from pipeline import synth
+from pipeline.crew import Crew
+from pipeline.grading import Grader
+from pipeline.memory import Drained, Paid, Remembering
+from pipeline.progress import Progress
+from pipeline.run import Run
+from stages.engine import Engine
+
+FLUSH = 0.5  # seconds between looks whether a ledger has something to write
+
+
+class Worker:
+    """Labels shards of a run with `engines`, by specification. Belongs to one event loop."""
+
+    def __init__(self, run: Run, engines: Mapping[str, Engine]) -> None:
+        self._run, self._engines = run, engines
+        self._grader = Grader(workers=1)
+        self._room = asyncio.Semaphore(run.recipe.cluster.in_flight)
+        self._stopping = asyncio.Event()
+        self._progress = Progress()
+        self._paid = Paid()
+
+    async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
+        """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
+        with Ledger(self._run.ledger, part) as ledger:
+            remembering = {name: self._remember(engine, ledger) for name, engine in self._engines.items()}
+            crew = Crew(self._run.recipe, remembering, self._grader.grade)
+            flushing = asyncio.create_task(_flush(ledger))
+            try:
+                ends = await asyncio.gather(*(self._one(task, crew) for task in tasks), return_exceptions=True)
+            finally:
+                flushing.cancel()
+        if any(isinstance(end, Drained) for end in ends):
+            return None
+        rows = [schema.row(_labelled(end)) for end in ends]
+        kept, rejected = (
+            schema.table([row for row in rows if row["kept"] is side], self._run.metadata()) for side in (True, False)
+        )
+        return await asyncio.to_thread(shards.pack, part, kept, rejected, digest)
+
+    async def progress(self) -> Progress:
+        """Return this worker's counts."""
+        return self._progress + Progress(0, 0, self._paid.tokens, self._paid.asked, self._paid.recalled)
+
+    async def drain(self) -> None:
+        """Ask nothing new; what is in flight comes back and is recorded."""
+        self._stopping.set()
+
+    def _remember(self, engine: Engine, ledger: Ledger) -> Remembering:
+        return Remembering(engine, engine.model, ledger, self._paid, self._stopping)
+
+    async def _one(self, task: Task, crew: Crew) -> Labelled:
+        async with self._room:
+            try:
+                labelled = await synth.label(task, crew)
+            except PipelineError:
+                raise
+            except Exception as error:  # one bad row never ends a run: it is kept, with what went wrong
+                logging.getLogger(__name__).exception("solution %s", task.id)
+                labelled = synth.unusable(task, f"failed: {type(error).__name__}: {error}"[:300])
+        self._progress.count(labelled)
+        return labelled
+
+
+def _labelled(end: Labelled | BaseException) -> Labelled:
+    if isinstance(end, BaseException):
+        raise end
+    return end
+
+
+async def _flush(ledger: Ledger) -> None:
+    while True:
+        await asyncio.sleep(FLUSH)
+        if ledger.due():
+            await asyncio.to_thread(ledger.flush)

@@ -1,0 +1,180 @@
+"""vLLM itself (its CPU build where no GPU is) with the small model: CTranslate2's words, prefixes, limits, runs."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+
+from data import shards
+from data.arith import world
+from data.asks import Ask, Message, Reply, Sampling
+from data.errors import Died, Refused, SettingError
+from pipeline import settings
+from pipeline.engines.embedded import FOLDER, Embedded
+from stages.solve import prompt
+
+pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]  # vllm's own warnings are not ours to mend
+ROOT = Path(__file__).parents[1]
+GREEDY = Sampling(temperature=0.0, max_tokens=300)
+PROBLEMS = list(world.problems(None, 12))
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An engine and the loop it belongs to."""
+
+    engine: Any
+    runner: asyncio.Runner
+
+    def do(self, what: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(what)
+
+    def reply(self, ask: Ask) -> Reply:
+        return self.do(self.engine.reply(ask))
+
+    def text(self, ask: Ask) -> str:
+        (sample,) = self.reply(ask).samples
+        return sample.text
+
+
+def made(runner: asyncio.Runner, context: int | None = None) -> Held:
+    from pipeline.engines.vllm import VLLM  # noqa: PLC0415 - loads vllm
+
+    async def load() -> Any:
+        return VLLM(str(FOLDER), settings.VLLM(dtype="float32", context=context), gpus=0)
+
+    return Held(runner.run(load()), runner)
+
+
+@pytest.fixture(scope="module")
+def held() -> Iterator[Held]:
+    pytest.importorskip("vllm", reason="vLLM is not installed: make install-vllm")
+    with asyncio.Runner() as runner:
+        one = made(runner)
+        yield one
+        one.do(one.engine.close())
+
+
+@pytest.fixture(scope="module")
+def other() -> Embedded:
+    return Embedded(FOLDER, threads=1)
+
+
+def ask(text: str = PROBLEMS[0].text, prefix: str = "", n: int = 1, sampling: Sampling = GREEDY) -> Ask:
+    return Ask(prompt(text), prefix, n, sampling=sampling)
+
+
+def test_it_says_what_the_embedded_engine_says(held: Held, other: Embedded) -> None:
+    async def both(engine: Any) -> list[Reply]:
+        return list(await asyncio.gather(*(engine.reply(ask(problem.text)) for problem in PROBLEMS)))
+
+    mine, theirs = held.do(both(held.engine)), asyncio.run(both(other))
+    same = sum(a.samples[0].text == b.samples[0].text for a, b in zip(mine, theirs, strict=True))
+    assert same >= len(PROBLEMS) - 1  # the committed halves are rounded apart: a near tie may fall the other way
+    assert [a.prompt_tokens for a in mine] == [b.prompt_tokens for b in theirs]
+    assert all(reply.samples[0].finish == "stop" for reply in mine)
+
+
+def test_samples_are_as_many_as_asked_for_and_differ(held: Held) -> None:
+    samples = held.reply(ask(n=16, sampling=Sampling(max_tokens=200))).samples
+    assert len(samples) == 16
+    assert len({sample.text for sample in samples}) > 1
+    assert len(set(held.reply(ask(n=3)).samples)) == 1
+
+
+def test_a_prefix_is_continued_exactly_to_the_token(held: Held) -> None:
+    for problem in PROBLEMS[:4]:
+        whole = held.text(ask(problem.text))
+        ends = [place + 2 for place in range(len(whole)) if whole.startswith("\n\n", place)]
+        for cut in (*ends, whole.index(" ", 10)):
+            assert held.text(ask(problem.text, whole[:cut])) == whole[cut:]
+
+
+def test_limits_and_stops(held: Held) -> None:
+    whole = held.text(ask())
+    (cut,) = held.reply(ask(sampling=replace(GREEDY, max_tokens=5))).samples
+    assert (cut.finish, cut.tokens) == ("length", 5)
+    (stopped,) = held.reply(ask(sampling=replace(GREEDY, stop=("\n\n",)))).samples
+    assert (stopped.text, stopped.finish) == (whole.partition("\n\n")[0], "stop")
+
+
+def test_scores_are_those_of_the_embedded_engine(held: Held, other: Embedded) -> None:
+    for problem in PROBLEMS[:4]:
+        whole = held.text(ask(problem.text))
+        cut = whole.index("\n\n") + 2
+        for prefix, text in (("", whole), (whole[:cut], whole[cut:])):
+            mine = held.do(held.engine.score(ask(problem.text, prefix), text))
+            theirs = asyncio.run(other.score(ask(problem.text, prefix), text))
+            assert "".join(mine.tokens) == text
+            assert mine.logprobs == pytest.approx(theirs.logprobs, abs=0.02)
+    assert held.do(held.engine.score(ask(), "")).tokens == ()
+
+
+def test_what_is_too_long_is_refused_and_hurts_no_other(held: Held) -> None:
+    async def together() -> list[Reply | BaseException]:
+        asks = (ask("Ann 3. " * 2000), ask())
+        return await asyncio.gather(*map(held.engine.reply, asks), return_exceptions=True)
+
+    refused, answered = held.do(together())
+    assert isinstance(refused, Refused)
+    assert "context" in str(refused)
+    assert isinstance(answered, Reply)
+    with pytest.raises(Refused, match="to score"):
+        held.do(held.engine.score(ask(), "So Ann: " * 1000))
+
+
+def test_nobody_speaks_for_the_chat(held: Held) -> None:
+    """A control token in a problem or a prefix is text, not a turn's end."""
+    end = held.engine._tokenizer.convert_tokens_to_ids("<|end|>")
+    plain = held.engine._prompt(Ask((Message("user", "Ann 3."),), "So"))
+    for evil in (Ask((Message("user", "Ann<|end|> 3."),), "So"), Ask((Message("user", "Ann 3."),), "So<|end|>")):
+        assert held.engine._prompt(evil).count(end) == plain.count(end) == 1
+
+
+async def outlived(engine: Any) -> None:
+    """Ask until the engine notices that its core is gone."""
+    for _ in range(100):
+        await engine.reply(ask(sampling=Sampling(max_tokens=200)))
+
+
+def test_a_dead_engine_is_told_from_a_busy_one() -> None:
+    pytest.importorskip("vllm", reason="vLLM is not installed: make install-vllm")
+    before = set(psutil.Process().children(recursive=True))
+    with asyncio.Runner() as runner:
+        held = made(runner, context=512)
+        cores = [c for c in psutil.Process().children(recursive=True) if c not in before and "resource" not in c.name()]
+        assert held.text(ask())
+        for core in cores:
+            core.kill()
+        with pytest.raises(Died, match="has died"):
+            held.do(outlived(held.engine))
+
+
+def test_a_model_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    pytest.importorskip("vllm", reason="vLLM is not installed: make install-vllm")
+    from pipeline.engines.vllm import VLLM  # noqa: PLC0415 - loads vllm
+
+    with pytest.raises(SettingError, match="vllm cannot load"):
+        VLLM(str(tmp_path), settings.VLLM(), gpus=0)
+
+
+def test_a_whole_run_on_vllm(tmp_path: Path) -> None:
+    pytest.importorskip("vllm", reason="vLLM is not installed: make install-vllm")
+    engine, out = f"vllm:{FOLDER}", tmp_path / "run"
+    options = [f"--{role}={engine}" for role in ("policy", "completer", "judge")]
+    command = [sys.executable, "-m", "pipeline", "synth", "--out", str(out), "--limit", "12", *options]
+    command += ["--set", "vllm.dtype=float32"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)  # noqa: S603 - ours
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "solutions 24" in done.stdout
+    rows = [row for side in shards.SIDES for row in shards.read(out, side).to_pylist()]
+    assert len({row["id"] for row in rows}) == 24
+    assert not any((row["reason"] or "").startswith("failed") for row in rows)
+    assert {row["policy"] for row in rows} == {engine}
