@@ -43,11 +43,11 @@ def synth(options: argparse.Namespace) -> int:
     out = options.out or f"runs/{Path(chosen.data.source).stem}"
     with shards.lock(out):
         made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
-        finished = _label(made, made.plan(tasks), loaded)
+        stopped = _label(made, made.plan(tasks), loaded)
     print("\n".join(["", str(made.place), *summarise(made.place).lines()]))
-    if not finished:
-        print("stopped before the end; the same command goes on from here")
-    return 0 if finished else STOPPED
+    if stopped:
+        print(f"stopped before the end: {stopped}")
+    return STOPPED if stopped else 0
 
 
 def status(options: argparse.Namespace) -> int:
@@ -87,8 +87,8 @@ def _load(chosen: Recipe) -> Loaded:
     return loaded
 
 
-def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> bool:
-    """Label what is owed; False where it was stopped before the end."""
+def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str | None:
+    """Label what is owed; where it was stopped before the end, return why and how to go on."""
     from pipeline import cluster  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
 
     shards.settle(made.place, plan)
@@ -96,16 +96,16 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> bool
     owed = {part: plan[part] for part in shards.owed(plan, shards.sealed(made.place), made.fingerprint)}
     if not owed:
         print("nothing to do: every solution of this recipe is labelled")
-        return True
+        return None
     total, left = (sum(map(len, some.values())) for some in (plan, owed))
-    with (
-        _stopping() as stopping,
-        cluster.connected(made.recipe.cluster.address),
-        progress.display(made.place, total, total - left) as shown,
-    ):
-        finished = cluster.Driver(made, owed, stopping, shown.show).work()
-    shards.settle(made.place, plan)
-    return finished
+    with _stopping() as stopping, progress.display(made.place, total, total - left, made.recipe.budget) as shown:
+        if not shown.over:
+            with cluster.connected(made.recipe.cluster.address):
+                finished = cluster.Driver(made, owed, lambda: stopping() or bool(shown.over), shown.show).work()
+            shards.settle(made.place, plan)
+            if finished:
+                return None
+    return f"{shown.over}; the same command with a larger one goes on" if shown.over else "the same command goes on"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -31,7 +31,7 @@ from data.records import Task
 from data.shards import Packed
 from pipeline.host import EngineActor
 from pipeline.limiter import GaveUp
-from pipeline.progress import Progress
+from pipeline.progress import Health, Progress
 from pipeline.run import Run
 from pipeline.settings import Cluster
 from pipeline.worker import Worker
@@ -41,7 +41,7 @@ Actor = Any  # a handle on an actor: its methods are made at run time
 Fleet = Mapping[str, tuple[str, tuple[str, ...]]]  # specification -> its model, and the names of its copies that are up
 
 ATTEMPTS = 5  # times a shard is given out again after its worker died
-BEAT = 0.5  # seconds between looks at the actors
+BEAT, LOOK = 0.5, 5.0  # seconds between looks at the workers, and at the engines' health
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class _Seat:
 
     def look(self, seen: Progress) -> None:
         """Take new counts; those of a worker that was started again begin anew."""
-        if seen.finished < self.now.finished or seen.tokens < self.now.tokens:
+        if seen.finished < self.now.finished or seen.asked < self.now.asked:
             self.before += self.now
         self.now = seen
 
@@ -146,8 +146,10 @@ class Driver:
     run: Run
     owed: dict[str, tuple[Task, ...]]
     stopping: Callable[[], bool]
-    show: Callable[[Progress], None]
-    _hosts: list[Actor] = field(default_factory=list)
+    show: Callable[[Progress, Health], None]
+    _hosts: dict[str, Actor] = field(default_factory=dict)
+    _health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _looked: float = 0.0
     _pending: dict[Any, tuple[str, str]] = field(default_factory=dict)
     _fleet: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     _seats: list[_Seat] = field(default_factory=list)
@@ -181,7 +183,7 @@ class Driver:
             for copy in range(settings.copies(one)):
                 name = f"{one}/{run}/{copy}"
                 actor = host(EngineActor).options(name=name).remote(one, recipe, gpus[one])
-                self._hosts.append(actor)
+                self._hosts[name] = actor
                 self._pending[actor.model.remote()] = one, name
         work = ray.remote(num_cpus=settings.cpus, max_restarts=-1, max_concurrency=1000)(WorkerActor)
         actors = [work.remote(self.run) for _ in range(settings.workers)]
@@ -251,9 +253,22 @@ class Driver:
                 continue
         return sum((seat.before + seat.now for seat in self._seats), Progress())
 
+    def _look_after(self) -> None:
+        """Ask the engines, now and then, how they are; of one that does not answer, what it said last stays."""
+        if time.monotonic() < self._looked + LOOK:
+            return
+        self._looked = time.monotonic()
+        up = [name for _, names in self._fleet.values() for name in names]
+        asked = {self._hosts[name].health.remote(): name for name in up}
+        for ref in ray.wait(list(asked), num_returns=len(asked), timeout=BEAT)[0] if asked else ():
+            with suppress(RayActorError):
+                if told := ray.get(ref):
+                    self._health[asked[ref]] = told
+
     def _watch(self, now: Progress) -> None:
         """Show the counts, and end a run in which nothing has moved for too long. Raises RunError."""
-        self.show(now)
+        self._look_after()
+        self.show(now, self._health)
         if self._moved[1] != now:
             self._moved = time.monotonic(), now
         stall = self.run.recipe.cluster.stall

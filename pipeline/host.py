@@ -3,8 +3,9 @@
 import logging
 import os
 from collections.abc import Awaitable
+from dataclasses import asdict
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from data.asks import Ask, Reply
 from data.errors import Died, SettingError
@@ -42,6 +43,14 @@ class EngineActor:
     async def score(self, ask: Ask, text: str) -> Scores:
         """Score as the engine does."""
         return await self._alive(self._engine.score(ask, text))
+
+    async def health(self) -> dict[str, Any]:
+        """Return what an endpoint's limiter has seen; of other engines, nothing."""
+        if not isinstance(self._engine, Limited):
+            return {}
+        told = asdict(self._engine.counts())
+        down = told.pop("down_since")
+        return told | {"errors": dict(told["errors"]), "down": down is not None}
 
     async def _alive(self, answer: Awaitable[T]) -> T:
         try:

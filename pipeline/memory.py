@@ -6,7 +6,7 @@ requests in flight come back and are recorded, and whoever wants more gets `Drai
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 
 from data.asks import Ask, Reply, key
 from data.errors import PipelineError
@@ -21,11 +21,15 @@ class Drained(PipelineError):
 
 @dataclass(slots=True)
 class Paid:
-    """Samples that were asked of a model by this process, and those the ledger already held."""
+    """Samples asked of a model and recalled instead; tokens `written` by it, and `read`: prompts, once a request."""
 
     asked: int = 0
     recalled: int = 0
-    tokens: int = 0
+    written: int = 0
+    read: int = 0
+
+    def __add__(self, other: "Paid") -> "Paid":
+        return Paid(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(slots=True)
@@ -89,7 +93,8 @@ class Remembering:
         for one, sample in zip(keys, reply.samples, strict=True):
             self._flying.pop(one).set_result(Entry(sample, reply.prompt_tokens))
         self.paid.asked += len(keys)
-        self.paid.tokens += sum(sample.tokens for sample in reply.samples)
+        self.paid.written += sum(sample.tokens for sample in reply.samples)
+        self.paid.read += reply.prompt_tokens
 
     def _fail(self, key: bytes, error: BaseException) -> None:
         future = self._flying.pop(key)

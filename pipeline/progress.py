@@ -1,32 +1,48 @@
-"""How far a run has come: counted by the workers, shown by the driver, left in `progress.json` for `status`."""
+"""How far a run has come and what it cost: counted by the workers, shown by the driver, left for `status`.
+
+`progress.json` is the newest driver's, also when it was killed; the ones before it are lines of `drivers.jsonl`. A
+budget counts them all.
+"""
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from tqdm import tqdm
 
 from data.places import Place
 from data.records import Labelled
+from pipeline.memory import Paid
+from pipeline.settings import Budget
 
-FILE = "progress.json"
+FILE, EARLIER = "progress.json", "drivers.jsonl"
+Health = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of one worker, or of all: solutions finished and kept, and what was asked of models or recalled."""
+    """Counts of one worker, or of all: solutions finished and kept, and what was paid, by engine."""
 
     finished: int = 0
     kept: int = 0
-    tokens: int = 0
-    asked: int = 0
-    recalled: int = 0
+    engines: dict[str, Paid] = field(default_factory=dict)
 
     def __add__(self, other: "Progress") -> "Progress":
-        return Progress(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+        return Progress(self.finished + other.finished, self.kept + other.kept, added(self.engines, other.engines))
+
+    @property
+    def asked(self) -> int:
+        """Samples asked of all models."""
+        return sum(paid.asked for paid in self.engines.values())
+
+    @property
+    def written(self) -> int:
+        """Tokens written by all models."""
+        return sum(paid.written for paid in self.engines.values())
 
     def count(self, labelled: Labelled) -> None:
         """Count one finished solution."""
@@ -34,45 +50,111 @@ class Progress:
         self.kept += labelled.decision.kept
 
 
+def added(one: Mapping[str, Paid], other: Mapping[str, Paid]) -> dict[str, Paid]:
+    """Add up what was paid, engine by engine."""
+    return {name: one.get(name, Paid()) + other.get(name, Paid()) for name in sorted({*one, *other})}
+
+
 @dataclass(slots=True)
 class Display:
-    """One bar for the whole run; `before` were finished by earlier runs of the same command."""
+    """One bar for the whole run: `before` solutions were finished by earlier drivers; what they `paid` and `took`."""
 
     place: Place
     total: int
     before: int
     bar: "tqdm[None]"
+    budget: Budget
+    paid: dict[str, Paid]
+    took: float
     started: float = field(default_factory=time.time)
+    over: str | None = None
 
-    def show(self, now: Progress) -> None:
-        """Draw the counts, and leave them where `status` finds them."""
+    def show(self, now: Progress, health: Health | None = None) -> None:
+        """Draw the counts, leave them where `status` finds them, and note where the budget is used up."""
         seconds = max(time.time() - self.started, 1e-9)
+        paid = added(self.paid, now.engines)
         share = f"{now.kept / now.finished:.0%}" if now.finished else "-"
-        self.bar.set_postfix_str(f"kept {share}, {now.tokens / seconds:,.0f} tokens/s", refresh=False)
+        cost = f", {self.budget.cost(paid):,.2f} spent" if self.budget.prices else ""
+        self.bar.set_postfix_str(f"kept {share}, {now.written / seconds:,.0f} tokens/s{cost}", refresh=False)
         self.bar.update(min(self.total, self.before + now.finished) - self.bar.n)
-        told = {**asdict(now), "total": self.total, "before": self.before, "started": self.started, "at": time.time()}
+        told = asdict(now) | {
+            "total": self.total,
+            "before": self.before,
+            "started": self.started,
+            "at": time.time(),
+            "asked": now.asked,
+            "cost": self.budget.cost(paid),
+            "health": dict(health or {}),
+        }
         (self.place / FILE).write(json.dumps(told).encode())
+        self.over = self.budget.over(paid, self.took + seconds)
 
 
 @contextmanager
-def display(place: Place, total: int, before: int) -> Iterator[Display]:
+def display(place: Place, total: int, before: int, budget: Budget) -> Iterator[Display]:
     """Show a bar of solutions while the run goes on; seldom where it goes to a log."""
+    earlier = _closed(place)
     every = 0.5 if sys.stderr.isatty() else 10.0
     with tqdm(total=total, initial=before, unit="sol", desc="labelling", mininterval=every, miniters=0) as bar:
-        yield Display(place, total, before, bar)
+        took = sum(max(0.0, one["at"] - one["started"]) for one in earlier)
+        shown = Display(place, total, before, bar, budget, _paid(earlier), took)
+        shown.over = budget.over(shown.paid, took)
+        yield shown
 
 
 def told(place: Place) -> list[str]:
     """Return what the newest driver of a run left, as lines; none where it left nothing."""
-    file = place / FILE
-    if not file.exists():
+    left = _left(place / FILE)
+    if left is None:
         return []
-    left = json.loads(file.read())
     seconds = max(left["at"] - left["started"], 1e-9)
     done, rate = left["before"] + left["finished"], left["finished"] / seconds
     ago = time.time() - left["at"]
     lines = [f"{done:,} of {left['total']:,} solutions; newest sign of life {ago:,.0f} s ago; {rate:.1f} solutions/s"]
-    lines.append(f"asked {left['asked']:,} samples ({left['tokens']:,} tokens), recalled {left['recalled']:,}")
     if done < left["total"] and rate:
         lines.append(f"about {(left['total'] - done) / rate:,.0f} s to go at that rate")
-    return lines
+    for name, paid in _paid([*_earlier(place), left]).items():
+        lines.append(
+            f"{name}: asked {paid.asked:,} samples, recalled {paid.recalled:,}; "
+            f"{paid.written:,} tokens written, {paid.read:,} read"
+        )
+    lines += [f"{name}: {', '.join(f'{k} {v}' for k, v in state.items())}" for name, state in left["health"].items()]
+    return [*lines, f"cost {left['cost']:,.2f}"] if left["cost"] else lines
+
+
+def _closed(place: Place) -> list[dict[str, Any]]:
+    """Enter what the last driver left among the earlier ones, and return them all."""
+    left = _left(place / FILE)
+    earlier = _earlier(place)
+    if left and all(one["started"] != left["started"] for one in earlier):
+        (place / EARLIER).append(json.dumps(left).encode())
+        earlier.append(left)
+    return earlier
+
+
+def _earlier(place: Place) -> list[dict[str, Any]]:
+    file = place / EARLIER
+    lines = file.read().splitlines() if file.exists() else []
+    return [one for line in lines if (one := _read(line))]
+
+
+def _left(file: Place) -> dict[str, Any] | None:
+    return _read(file.read()) if file.exists() else None
+
+
+def _read(text: bytes) -> dict[str, Any] | None:
+    """Read what a driver left; None where it is torn or of another version."""
+    try:
+        one: dict[str, Any] = json.loads(text)
+        one["engines"] = {name: Paid(**paid) for name, paid in one["engines"].items()}
+        one["started"], one["at"], one["before"], one["finished"], one["total"], one["health"], one["cost"]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return one
+
+
+def _paid(drivers: Iterable[Mapping[str, Any]]) -> dict[str, Paid]:
+    total: dict[str, Paid] = {}
+    for one in drivers:
+        total = added(total, one["engines"])
+    return total

@@ -22,6 +22,7 @@ from data.sources import Loaded
 from pipeline.crew import wordings
 from pipeline.settings import Recipe
 
+FREE = ("cluster", "budget")  # settings that may change while a run lasts
 FILE, LEDGER, SKIPPED = "run.json", "ledger", "skipped.jsonl"
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
@@ -42,7 +43,7 @@ class Run:
 
     def metadata(self) -> dict[str, str]:
         """Return what each shard says about its making: no times, no paths, so that equal rows make equal files."""
-        recipe = json.dumps({k: v for k, v in self.recipe.dump().items() if k != "cluster"}, sort_keys=True)
+        recipe = json.dumps({k: v for k, v in self.recipe.dump().items() if k not in FREE}, sort_keys=True)
         return {"recipe": recipe, "fingerprint": self.fingerprint, "versions": json.dumps(versions(), sort_keys=True)}
 
 
@@ -144,7 +145,7 @@ def _difference(before: object, after: object, name: str = "") -> Iterator[str]:
     """Yield a line for each setting that differs, but where and how fast."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted(before.keys() | after.keys()):
-            if key != "cluster":
+            if key not in FREE:
                 yield from _difference(before.get(key), after.get(key), f"{name}.{key}".lstrip("."))
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, pair in enumerate(zip(before, after, strict=True)):

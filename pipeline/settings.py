@@ -1,12 +1,12 @@
 """Every setting of a run, typed, with a sentence each; `pipeline/recipe.py` reads them.
 
-What decides labels is hashed into the recipe's fingerprint; where and how fast a run goes (`cluster`, `data.limit`)
-is not.
+What decides labels is hashed into the recipe's fingerprint; where, how fast and how far a run goes is not (`cluster`,
+`budget`, `data.limit`).
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data import asks
 from judges.panel import Rule as PanelRule
 from pipeline.engines.scripted import Script
+from pipeline.memory import Paid
 from stages import consensus, probes, solve
 
 ENGINES = ("embedded", "scripted", "vllm:MODEL", "openai:MODEL@URL")
@@ -135,6 +136,34 @@ class Cluster(_Settings):
         return self.gpus.get(specification, 1) if isinstance(self.gpus, dict) else 1 if self.gpus is None else self.gpus
 
 
+class Budget(_Settings):
+    """What a run may cost, all its drivers together: used up, the run stops; with a larger one it goes on."""
+
+    tokens: int | None = Field(None, ge=1, description="written by all models")
+    money: float | None = Field(None, gt=0, description="in the currency of the prices")
+    hours: float | None = Field(None, gt=0, description="of labelling, by the clock")
+    prices: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="of a million tokens read, and of a million written, by specification"
+    )
+
+    def cost(self, engines: Mapping[str, Paid]) -> float:
+        """Return what was paid; an engine without a price costs nothing."""
+        priced = [(self.prices.get(name, (0.0, 0.0)), paid) for name, paid in engines.items()]
+        return sum(read * paid.read + written * paid.written for (read, written), paid in priced) / 1e6
+
+    def over(self, engines: Mapping[str, Paid], seconds: float) -> str | None:
+        """Return which budget is used up, as words; None while all last."""
+        written, money, hours = sum(p.written for p in engines.values()), self.cost(engines), seconds / 3600
+        for name, limit, used in (
+            ("tokens", self.tokens, written),
+            ("money", self.money, money),
+            ("hours", self.hours, hours),
+        ):
+            if limit is not None and used >= limit:
+                return f"budget.{name}={limit:g} is used up ({used:,.6g})"
+        return None
+
+
 class Recipe(_Settings):
     """All settings of a run."""
 
@@ -149,6 +178,7 @@ class Recipe(_Settings):
     panel: PanelRule = Field("majority", description="how several judges become one verdict")
     consensus: Consensus = Consensus()
     cluster: Cluster = Cluster()
+    budget: Budget = Budget()
     vllm: VLLM = VLLM()
     models: dict[str, VLLM] = Field(default_factory=dict, description="vllm settings of single models, by name")
     scripted: dict[str, float | int] = Field(default_factory=dict, description="knobs of the scripted engine")
@@ -184,5 +214,5 @@ class Recipe(_Settings):
     def fingerprint(self, wordings: Sequence[str] = ()) -> str:
         """Return 16 hex digits over all that decides labels; `wordings` are the judges' prompts, by hash."""
         body = self.dump()
-        del body["cluster"], body["data"]["limit"]
+        del body["cluster"], body["budget"], body["data"]["limit"]
         return hashlib.sha256(json.dumps([body, *wordings], sort_keys=True).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ Each shard has its ledger; comparisons, the room for solutions and the counts ar
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from data import schema, shards
 from data.errors import PipelineError
@@ -32,12 +33,12 @@ class Worker:
         self._room = asyncio.Semaphore(run.recipe.cluster.in_flight)
         self._stopping = asyncio.Event()
         self._progress = Progress()
-        self._paid = Paid()
+        self._paid: dict[str, Paid] = {}
 
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
         """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
         with Ledger(self._run.ledger, part) as ledger:
-            remembering = {name: self._remember(engine, ledger) for name, engine in self._engines.items()}
+            remembering = {name: self._remember(name, ledger) for name in self._engines}
             crew = Crew(self._run.recipe, remembering, self._grader.grade)
             flushing = asyncio.create_task(_flush(ledger))
             try:
@@ -54,14 +55,15 @@ class Worker:
 
     async def progress(self) -> Progress:
         """Return this worker's counts."""
-        return self._progress + Progress(0, 0, self._paid.tokens, self._paid.asked, self._paid.recalled)
+        return replace(self._progress, engines=dict(self._paid))
 
     async def drain(self) -> None:
         """Ask nothing new; what is in flight comes back and is recorded."""
         self._stopping.set()
 
-    def _remember(self, engine: Engine, ledger: Ledger) -> Remembering:
-        return Remembering(engine, engine.model, ledger, self._paid, self._stopping)
+    def _remember(self, name: str, ledger: Ledger) -> Remembering:
+        engine, paid = self._engines[name], self._paid.setdefault(name, Paid())
+        return Remembering(engine, engine.model, ledger, paid, self._stopping)
 
     async def _one(self, task: Task, crew: Crew) -> Labelled:
         async with self._room:

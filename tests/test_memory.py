@@ -96,7 +96,7 @@ def test_what_was_asked_is_recalled_by_this_process_and_the_next(tmp_path: Path)
                     assert texts(reply) == wanted(3)
                     assert reply.prompt_tokens == 7
                     assert [sample.tokens for sample in reply.samples] == [1, 2, 3]
-                assert (memory.paid.asked, memory.paid.tokens) == ((0, 0) if part_opened_again else (3, 6))
+                assert (memory.paid.asked, memory.paid.written) == ((0, 0) if part_opened_again else (3, 6))
                 assert memory.paid.recalled == (6 if part_opened_again else 3)
 
     run(scene)
