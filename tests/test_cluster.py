@@ -3,133 +3,24 @@
 An undisturbed run is the measure: whatever happened on the way, the same command must end with the same bytes.
 """
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import psutil
 import pyarrow as pa
 import pytest
+from runs import asked, called, files, going_on, recorded, rows, said, sealed, wait_for, whole
 
-from data import segments, shards
-from data.schema import Row
-from data.segments import Lost
+from data import shards
 from pipeline.engines.embedded import FOLDER
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[1]
 PROBLEMS, SOLUTIONS = 60, 120
 DATASET = ["--dataset", "scripted", "--limit", str(PROBLEMS), "--set", "scripted.wait=0.05"]
-STARTS, TOO_BUSY = 4, "Ray could not be started"  # Ray gives a node 30 s; on a crowded machine that is too little
-SLOWLY = ["--set", "cluster.in_flight=4"]  # changes the pace, not the recipe
-
-
-def command(verb: str, out: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "pipeline", verb, "--out", str(out), *options]
-
-
-def said(verb: str, out: Path, *options: str, code: int = 0) -> str:
-    """Run a verb to its end; return what it printed, without the bar."""
-    for _ in range(STARTS):
-        done = subprocess.run(  # noqa: S603 - our own program
-            command(verb, out, *options), cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-        )
-        if TOO_BUSY not in done.stderr:
-            break
-    assert done.returncode == code, done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
-
-
-@contextmanager
-def going_on(out: Path) -> Iterator[psutil.Popen]:
-    """Start a slow run and give it once it has sealed two shards; whatever becomes of it, nothing of it is left."""
-    run = started(out)
-    family = run.children(recursive=True)
-    try:
-        yield run
-    finally:
-        end(run, family)
-
-
-def started(out: Path) -> psutil.Popen:
-    goal, log = len(sealed(out)) + 2, out.with_suffix(".log")
-    for _ in range(STARTS):
-        with log.open("wb") as file:
-            asked = command("synth", out, *DATASET, *SLOWLY)
-            run = psutil.Popen(asked, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
-        try:
-            wait_for(partial(far_enough, run, out, goal))
-        except AssertionError:
-            end(run, [])
-            raise
-        if TOO_BUSY not in log.read_text():
-            break
-    assert run.poll() is None, log.read_text()[-3000:]
-    return run
-
-
-def far_enough(run: psutil.Popen, out: Path, goal: int) -> bool:
-    return run.poll() is not None or len(sealed(out)) >= goal
-
-
-def end(run: psutil.Popen, family: list[psutil.Process]) -> None:
-    """Kill what is left of a run; its actors must not outlive their driver by more than a moment."""
-    if run.poll() is None:
-        family = [*family, *run.children(recursive=True)]
-        run.kill()
-        run.wait()
-    actors = {one.pid for one in family if called(one).startswith(("ray::WorkerActor", "ray::EngineActor"))}
-    _, left = psutil.wait_procs(family, timeout=10)
-    for process in left:
-        process.kill()
-    assert not actors & {process.pid for process in left}
-
-
-def wait_for(holds: Callable[[], bool], seconds: float = 200) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def sealed(out: Path) -> dict[str, shards.Seal]:
-    return shards.sealed(out)
-
-
-def files(out: Path) -> dict[str, bytes]:
-    return {f"{side}/{file.name}": file.read_bytes() for side in shards.SIDES for file in (out / side).iterdir()}
-
-
-def recorded(out: Path) -> Counter[bytes]:
-    """How often each sample stands in the ledger."""
-    found = (found for file in (out / "ledger").rglob("*.seg") for found in segments.scan(file.read_bytes()))
-    return Counter(one[0] for one in found if not isinstance(one, Lost))
-
-
-def asked(out: Path) -> int:
-    """Samples that the newest driver's workers asked of the engine."""
-    return int(json.loads((out / "progress.json").read_text())["asked"])
-
-
-def rows(out: Path) -> list[Row]:
-    return [row for side in shards.SIDES for row in shards.read(out, side).to_pylist()]
-
-
-def whole(out: Path) -> None:
-    """Every solution is there once, in files that are as they were sealed."""
-    assert not shards.verify(out)
-    ids = [row["id"] for row in rows(out)]
-    assert len(ids) == len(set(ids)) == SOLUTIONS
+SLOWLY = [*DATASET, "--set", "cluster.in_flight=4"]  # changes the pace, not the recipe
 
 
 def load(out: Path, side: str, cache: Path) -> pa.Table:
@@ -148,7 +39,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_ends_with_every_solution_labelled_or_rejected_with_a_reason(undisturbed: Path, tmp_path: Path) -> None:
-    whole(undisturbed)
+    whole(undisturbed, SOLUTIONS)
     for row in rows(undisturbed):
         assert row["kept"] == (row["reason"] is None)
     kept = load(undisturbed, "labelled", tmp_path)
@@ -168,7 +59,7 @@ def test_the_same_command_again_does_nothing_and_says_so(undisturbed: Path) -> N
 
 def test_killed_then_interrupted_then_finished_a_run_is_the_same(undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with going_on(out) as run:
+    with going_on(out, tmp_path / "log", *SLOWLY) as run:
         run.suspend()  # no further shard is entered while a second driver is refused
         assert "is in use by process" in said("synth", out, *DATASET, code=2)
         run.kill()
@@ -176,7 +67,7 @@ def test_killed_then_interrupted_then_finished_a_run_is_the_same(undisturbed: Pa
     assert set(before.values()) == {1}
     assert 0 < len(sealed(out)) < len(sealed(undisturbed))
 
-    with going_on(out) as run:
+    with going_on(out, tmp_path / "log", *SLOWLY) as run:
         os.killpg(run.pid, signal.SIGINT)  # as a terminal's Ctrl-C: to the driver and all that it started
         assert run.wait(60) == 130
     between = recorded(out)
@@ -187,7 +78,7 @@ def test_killed_then_interrupted_then_finished_a_run_is_the_same(undisturbed: Pa
     assert len(recorded(out)) == len(between) + asked(out)
     assert recorded(out) == recorded(undisturbed)  # each sample once: nothing that was recorded was asked again
     assert files(out) == files(undisturbed)
-    whole(out)
+    whole(out, SOLUTIONS)
 
 
 def test_actors_that_are_killed_come_back_by_themselves(undisturbed: Path, tmp_path: Path) -> None:
@@ -199,7 +90,7 @@ def test_actors_that_are_killed_come_back_by_themselves(undisturbed: Path, tmp_p
         for one in found:
             one.kill()
 
-    with going_on(out) as run:
+    with going_on(out, tmp_path / "log", *SLOWLY) as run:
         kill(run, "ray::WorkerActor")
         enough = len(sealed(out)) + 1
         wait_for(lambda: run.poll() is not None or len(sealed(out)) >= enough)
@@ -207,14 +98,7 @@ def test_actors_that_are_killed_come_back_by_themselves(undisturbed: Path, tmp_p
         assert run.wait(120) == 0
     assert recorded(out) == recorded(undisturbed)
     assert files(out) == files(undisturbed)
-    whole(out)
-
-
-def called(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+    whole(out, SOLUTIONS)
 
 
 def test_an_engine_that_is_not_always_available_changes_nothing(undisturbed: Path, tmp_path: Path) -> None:
@@ -227,7 +111,7 @@ def test_faults_are_reasons_and_end_no_run(tmp_path: Path) -> None:
     out = tmp_path / "run"
     faults = [f"--set=scripted.{fault}=0.2" for fault in ("refused", "garbled", "truncated")]
     said("synth", out, *DATASET, *faults)
-    whole(out)
+    whole(out, SOLUTIONS)
     reasons = Counter(row["reason"] for row in rows(out))
     assert reasons.keys() >= {None, "refused", "judge_undecided"}
     refused = [row for row in rows(out) if row["judge_reason"] and row["judge_reason"].startswith("refused")]

@@ -12,8 +12,8 @@ from time import time
 from typing import Any, TypeVar
 
 import pytest
-from endpoint import Body, Fault, Server, asked, choice, served
 
+from bench.endpoint import Body, Fault, Server, asked, choice, served
 from data import places, shards
 from data.asks import Ask, Message, Reply, Sample, Sampling
 from data.errors import PipelineError, Refused, SettingError

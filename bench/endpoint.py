@@ -1,16 +1,20 @@
 """An OpenAI-compatible server on loopback that answers as the scripted engine does, and fails as it is told to.
 
 `with served(faults) as server` runs it in a thread of its own. A fault is a function of the request's number; what is
-None is answered properly.
+None is answered properly. `python -m bench.endpoint PORT LATENCY LOG` runs it as a process that can be killed, with a
+line in LOG for each sample that was asked for.
 """
 
 import asyncio
+import hashlib
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from data.asks import Ask, Message, Sample, Sampling
@@ -50,9 +54,11 @@ class Server:
     now: int = 0
     peak: int = 0
     engine: Scripted = field(default_factory=Scripted)
+    log: Path | None = None
 
     @property
     def url(self) -> str:
+        """What an engine's specification takes."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,6 +71,7 @@ class Server:
             writer.close()
 
     async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; False where the connection is to be closed."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         method, path, _ = head[0].split(" ")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
@@ -85,8 +92,11 @@ class Server:
             self.now -= 1
 
     async def complete(self, writer: asyncio.StreamWriter, body: Body) -> bool:
+        """Answer a completion, or fail as told."""
         number = len(self.bodies)
         self.bodies.append(body)
+        if self.log:
+            self._note(body)
         fault = self.fault(number, body) or Fault()
         await asyncio.sleep(max(fault.hang, self.latency))
         if fault.status != 200:
@@ -95,6 +105,12 @@ class Server:
         if fault.change and answer:
             answer = fault.change(answer) or answer
         return await self.send(writer, fault, json.dumps(answer).encode() if fault.raw is None else fault.raw)
+
+    def _note(self, body: Body) -> None:
+        ask = asked(body)
+        name = hashlib.sha256(repr((ask.messages, ask.prefix, ask.sampling.temperature)).encode()).hexdigest()[:24]
+        with (self.log or Path()).open("a") as file:
+            file.writelines(f"{name}/{index}\n" for index in range(ask.first, ask.first + ask.n))
 
     async def send(self, writer: asyncio.StreamWriter, fault: Fault, body: bytes) -> bool:
         """Send an answer, or an error in OpenAI's form; cut off after `cut` bytes where the fault says so."""
@@ -131,6 +147,7 @@ def asked(body: Body) -> Ask:
 
 
 def choice(index: int, sample: Sample) -> dict[str, Any]:
+    """Return a sample as the protocol writes it."""
     message = {"role": "assistant", "content": sample.text}
     return {"index": index, "message": message, "finish_reason": sample.finish}
 
@@ -162,3 +179,8 @@ def served(fault: Callable[[int, Body], Fault | None] = lambda *_: None, **setti
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
         loop.close()
+
+
+if __name__ == "__main__":
+    with served(port=int(sys.argv[1]), latency=float(sys.argv[2]), log=Path(sys.argv[3])):
+        threading.Event().wait()
