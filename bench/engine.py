@@ -10,8 +10,6 @@ import random
 import statistics
 import time
 
-import ctranslate2
-
 from bench import table
 from data.arith import oracle, world
 from data.asks import Ask, Message, Sampling
@@ -36,8 +34,8 @@ def asks(seed: int) -> list[Ask]:
 def plain(engine: Embedded, todo: list[Ask]) -> float:
     """Return tokens per second of one batch after another, all cores on each."""
     cores = os.cpu_count() or 1
-    generator = ctranslate2.Generator(str(FOLDER / "ct2"), compute_type="float32", intra_threads=cores)
-    prompts = [list(engine._prompt(ask)) for ask in todo for _ in range(ask.n)]  # noqa: SLF001 - the same tokens
+    generator = type(engine._generator)(str(FOLDER / "ct2"), compute_type="float32", intra_threads=cores)
+    prompts = [list(engine._prompt(ask)) for ask in todo for _ in range(ask.n)]
     started, tokens = time.perf_counter(), 0
     for first in range(0, len(prompts), 128):
         results = generator.generate_batch(

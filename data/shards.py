@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -38,7 +38,10 @@ _OURS = re.compile(r"p[01]*\.parquet|\.p[01]*\.parquet\.[0-9a-f]{32}\.tmp")
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A finished shard: digest of its tasks, rows a side, and the SHA-256 of each file (None: no row, no file)."""
+    """A finished shard: digest of its tasks, rows a side, and the SHA-256 of each file (None: no row, no file).
+
+    `counts` is what the sealer counted over its rows, so that a whole run is summed up without reading them.
+    """
 
     part: str
     digest: str
@@ -46,6 +49,7 @@ class Seal:
     rejected: int
     labelled_sha256: str | None
     rejected_sha256: str | None
+    counts: Mapping[str, Any] | None = None
 
     def sha256(self, side: Side) -> str | None:
         """Checksum of one side's file."""
@@ -100,11 +104,11 @@ def owed(plan: Plan, seals: Mapping[str, Seal], fingerprint: str = "") -> list[s
     ]
 
 
-def pack(part: str, kept: pa.Table, rejected: pa.Table, digest: str) -> Packed:
+def pack(part: str, kept: pa.Table, rejected: pa.Table, digest: str, counts: Mapping[str, Any] | None = None) -> Packed:
     """Return a finished shard as bytes, and what the manifest is to say of it. A side without rows has no file."""
     files = {side: _parquet(rows) for side, rows in zip(SIDES, (kept, rejected), strict=True) if rows.num_rows}
-    sums = [hashlib.sha256(files[side]).hexdigest() if side in files else None for side in SIDES]
-    return Packed(Seal(part, digest, kept.num_rows, rejected.num_rows, *sums), files)
+    labelled, others = (hashlib.sha256(files[side]).hexdigest() if side in files else None for side in SIDES)
+    return Packed(Seal(part, digest, kept.num_rows, rejected.num_rows, labelled, others, counts), files)
 
 
 def seal(root: Root, packed: Packed) -> Seal:
@@ -165,12 +169,19 @@ def settle(root: Root, parts: Collection[str]) -> None:
 
 def tables(root: Root, which: Side = "labelled") -> Iterator[pa.Table]:
     """Yield the sealed shards of one side, in order of part. Raises RunError for a missing or changed file."""
-    for name, seal in sealed(root).items():
-        checksum = seal.sha256(which)
-        if checksum:
-            data = _checked(places.at(root) / which / f"{name}.parquet", checksum)
-            # not read_table: its scanner's threads may still hold `data` when the interpreter ends, and abort it
-            yield parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    for seal in sealed(root).values():
+        if seal.sha256(which):
+            yield table(root, seal, which)
+
+
+def table(root: Root, seal: Seal, which: Side) -> pa.Table:
+    """Return one side of a sealed shard. Raises RunError for a missing or changed file."""
+    checksum = seal.sha256(which)
+    if not checksum:
+        return schema.SCHEMA.empty_table()
+    data = _checked(places.at(root) / which / f"{seal.part}.parquet", checksum)
+    # not read_table: its scanner's threads may still hold `data` when the interpreter ends, and abort it
+    return parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
 
 def read(root: Root, which: Side = "labelled") -> pa.Table:

@@ -10,7 +10,6 @@ import itertools
 import logging
 import os
 import random
-import socket
 import time
 import uuid
 import zlib
@@ -19,7 +18,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
@@ -34,6 +32,7 @@ from pipeline.limiter import GaveUp
 from pipeline.progress import Health, Progress
 from pipeline.run import Run
 from pipeline.settings import Cluster
+from pipeline.watch import Stall, knock
 from pipeline.worker import Worker
 from stages.engine import Scores
 
@@ -154,28 +153,30 @@ class Driver:
     _fleet: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     _seats: list[_Seat] = field(default_factory=list)
     _attempts: dict[str, int] = field(default_factory=dict)
-    _moved: tuple[float, object] = (0.0, None)
 
     def work(self) -> bool:
         """Label everything owed; False where it was stopped. Raises what ends a run: Unavailable, RunError."""
         self._start()
-        waiting, drained = list(self.owed), False
+        waiting, drained, stall = list(self.owed), False, Stall(self.run.recipe.cluster.stall)
         while waiting or any(seat.parts for seat in self._seats):
             if self.stopping() and not drained:
                 ray.get([seat.actor.drain.remote() for seat in self._seats if seat.started])
                 waiting, drained = [], True
             self._join()
             self._give(waiting)
-            for ref in self._ready([ref for seat in self._seats for ref in seat.parts], BEAT):
+            for ref in _done([ref for seat in self._seats for ref in seat.parts], BEAT):
                 waiting += self._finish(ref)
-            self._watch(self._count())
+            self._look_after()
+            self.show(now := self._count(), self._health)
+            stall.look(now, sum(len(self.owed[part]) for seat in self._seats for part in seat.parts.values()))
         return not drained
 
     def _start(self) -> None:
         """Ask for all actors, and wait for one copy of each engine."""
         settings, recipe = self.run.recipe.cluster, self.run.recipe
         specifications = recipe.engines(sampled=any(t.given is None for tasks in self.owed.values() for t in tasks))
-        gpus = {one: gpus_for(one, settings) for one in specifications}
+        some = ray.cluster_resources().get("GPU", 0) > 0
+        gpus = {one: settings.gpus_of(one, some=some) for one in specifications}
         preflight(settings, gpus)
         run = uuid.uuid4().hex[:8]
         for one in specifications:
@@ -193,25 +194,21 @@ class Driver:
 
     def _join(self, wait: float = 0) -> None:
         """Take in the actors that have started meanwhile. Raises what an engine that cannot be made raises."""
-        for ref in self._ready(list(self._pending), wait):
+        for ref in _done(list(self._pending), wait):
             specification, name = self._pending.pop(ref)
-            with _plainly():
-                model: str = ray.get(ref)
+            try:
+                with _plainly():
+                    model: str = ray.get(ref)
+            except RayActorError:  # it was killed as it started, and is started again
+                self._pending[self._hosts[name].model.remote()] = specification, name
+                continue
             first, names = self._fleet.get(specification, (model, ()))
             if first != model:
                 raise SettingError(f"copies of {specification} differ: {first} and {model}")
             self._fleet[specification] = model, (*names, name)
         new = {seat.ready: seat for seat in self._seats if not seat.started}
-        for ref in self._ready(list(new), 0):
+        for ref in _done(list(new), 0):
             new[ref].started = True
-
-    @staticmethod
-    def _ready(refs: list[Any], wait: float) -> list[Any]:
-        if not refs:
-            time.sleep(wait)
-            return []
-        first: list[Any] = ray.wait(refs, timeout=wait)[0]
-        return first and ray.wait(refs, num_returns=len(refs), timeout=0)[0]
 
     def _give(self, waiting: list[str]) -> None:
         """Keep every worker's room full, and one shard more, so that it never runs dry; the least laden comes first."""
@@ -245,12 +242,9 @@ class Driver:
     def _count(self) -> Progress:
         """Add up what the workers have counted; of one that does not answer now, what it said last."""
         asked = {seat.actor.progress.remote(): seat for seat in self._seats if seat.started}
-        done = ray.wait(list(asked), num_returns=len(asked), timeout=BEAT)[0] if asked else []
-        for ref in done:
-            try:
+        for ref in _done(list(asked), BEAT, every=True):
+            with suppress(RayActorError):
                 asked[ref].look(ray.get(ref))
-            except RayActorError:
-                continue
         return sum((seat.before + seat.now for seat in self._seats), Progress())
 
     def _look_after(self) -> None:
@@ -260,31 +254,19 @@ class Driver:
         self._looked = time.monotonic()
         up = [name for _, names in self._fleet.values() for name in names]
         asked = {self._hosts[name].health.remote(): name for name in up}
-        for ref in ray.wait(list(asked), num_returns=len(asked), timeout=BEAT)[0] if asked else ():
+        for ref in _done(list(asked), BEAT, every=True):
             with suppress(RayActorError):
                 if told := ray.get(ref):
                     self._health[asked[ref]] = told
 
-    def _watch(self, now: Progress) -> None:
-        """Show the counts, and end a run in which nothing has moved for too long. Raises RunError."""
-        self._look_after()
-        self.show(now, self._health)
-        if self._moved[1] != now:
-            self._moved = time.monotonic(), now
-        stall = self.run.recipe.cluster.stall
-        if time.monotonic() - self._moved[0] > stall:
-            held = sum(len(self.owed[part]) for seat in self._seats for part in seat.parts.values())
-            raise RunError(
-                f"nothing has moved for {stall:g} s, with {held} solutions in hand: look at the engines' logs; the "
-                "same command goes on from here (cluster.stall sets how long to wait)"
-            )
 
-
-def gpus_for(specification: str, settings: Cluster) -> int:
-    """Return the GPUs of one copy: none but for vllm, and none of a cluster without any unless they are asked for."""
-    if not specification.startswith("vllm:"):
-        return 0
-    return settings.gpus_of(specification) if settings.gpus or ray.cluster_resources().get("GPU", 0) else 0
+def _done(refs: list[Any], wait: float, *, every: bool = False) -> list[Any]:
+    """Return those that are done once the first is, or `every` one; after `wait` seconds, those that are by then."""
+    if not refs:
+        time.sleep(0 if every else wait)
+        return []
+    ray.wait(refs, num_returns=len(refs) if every else 1, timeout=wait)
+    return list(ray.wait(refs, num_returns=len(refs), timeout=0)[0])
 
 
 def preflight(settings: Cluster, gpus: Mapping[str, int]) -> None:
@@ -303,7 +285,7 @@ def preflight(settings: Cluster, gpus: Mapping[str, int]) -> None:
 def connected(address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one on this machine for as long as this lasts."""
     if address:
-        _knock(address)
+        knock(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -315,13 +297,3 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Raise RunError where nobody listens at HOST:PORT: Ray itself would try for many minutes."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    if parts.hostname and parts.port:
-        try:
-            socket.create_connection((parts.hostname, parts.port), timeout=10).close()
-        except OSError as error:
-            raise RunError(f"no Ray cluster answers at {address} ({error}): check cluster.address") from None

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Awaitable
-from dataclasses import asdict
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -48,9 +47,9 @@ class EngineActor:
         """Return what an endpoint's limiter has seen; of other engines, nothing."""
         if not isinstance(self._engine, Limited):
             return {}
-        told = asdict(self._engine.counts())
-        down = told.pop("down_since")
-        return told | {"errors": dict(told["errors"]), "down": down is not None}
+        seen = self._engine.counts()
+        told = {name: getattr(seen, name) for name in ("in_flight", "waiting", "limit", "sent", "retried")}
+        return told | {"errors": dict(seen.errors), "down": seen.down_since is not None}
 
     async def _alive(self, answer: Awaitable[T]) -> T:
         try:

@@ -131,9 +131,13 @@ class Cluster(_Settings):
         """Return how many copies an engine has."""
         return self.replicas.get(specification, 1) if isinstance(self.replicas, dict) else self.replicas
 
-    def gpus_of(self, specification: str) -> int:
-        """Return the GPUs of one copy of an engine."""
-        return self.gpus.get(specification, 1) if isinstance(self.gpus, dict) else 1 if self.gpus is None else self.gpus
+    def gpus_of(self, specification: str, *, some: bool) -> int:
+        """Return the GPUs of one copy of an engine: none but for vllm; where not set, one if the cluster has `some`."""
+        if not specification.startswith("vllm:"):
+            return 0
+        if self.gpus is None:
+            return int(some)
+        return self.gpus.get(specification, 1) if isinstance(self.gpus, dict) else self.gpus
 
 
 class Budget(_Settings):

@@ -1,8 +1,9 @@
 """What a finished run holds: kept, rejected by reason, what it cost; and, where the truth is known, how good it is."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from data import shards
 from data.arith import oracle
@@ -57,6 +58,17 @@ class Summary:
             for name, claim in CLAIMS.items():
                 self.scores.setdefault(name, Score()).count(claim(row), truth)
 
+    def add(self, counts: Mapping[str, Any]) -> None:
+        """Add what another one counted, as `counted` gives it."""
+        self.solutions += counts["solutions"]
+        self.kept += counts["kept"]
+        self.reasons.update(counts["reasons"])
+        self.tokens.update(counts["tokens"])
+        for name, other in counts["scores"].items():
+            score = self.scores.setdefault(name, Score())
+            score.claimed, score.right = score.claimed + other["claimed"], score.right + other["right"]
+            score.total += other["total"]
+
     def lines(self) -> Iterator[str]:
         """Say it, one line a fact."""
         each = max(self.solutions, 1)
@@ -94,11 +106,24 @@ CLAIMS: dict[str, Callable[[Row], int | None]] = {
 }
 
 
-def summarise(place: Place) -> Summary:
-    """Count over both sides of a run, shard by shard."""
+def counted(rows: Iterable[Row]) -> dict[str, Any]:
+    """Return the counts over some rows, as a shard's seal holds them."""
     summary = Summary()
-    for side in shards.SIDES:
-        for table in shards.tables(place, side):
-            for row in table.select(COLUMNS).to_pylist():
+    for row in rows:
+        summary.count(row)
+    scores = {name: asdict(score) for name, score in summary.scores.items()}
+    plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
+    return {"solutions": summary.solutions, "kept": summary.kept, **plain}
+
+
+def summarise(place: Place) -> Summary:
+    """Sum up a run from what its shards' sealers counted; where one left no counts, from its rows."""
+    summary = Summary()
+    for seal in shards.sealed(place).values():
+        if seal.counts is not None:
+            summary.add(seal.counts)
+            continue
+        for side in shards.SIDES:
+            for row in shards.table(place, seal, side).select(COLUMNS).to_pylist():
                 summary.count(row)
     return summary

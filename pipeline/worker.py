@@ -19,6 +19,7 @@ from pipeline.grading import Grader
 from pipeline.memory import Drained, Paid, Remembering
 from pipeline.progress import Progress
 from pipeline.run import Run
+from pipeline.summary import counted
 from stages.engine import Engine
 
 FLUSH = 0.5  # seconds between looks whether a ledger has something to write
@@ -51,7 +52,7 @@ class Worker:
         kept, rejected = (
             schema.table([row for row in rows if row["kept"] is side], self._run.metadata()) for side in (True, False)
         )
-        return await asyncio.to_thread(shards.pack, part, kept, rejected, digest)
+        return await asyncio.to_thread(shards.pack, part, kept, rejected, digest, counted(rows))
 
     async def progress(self) -> Progress:
         """Return this worker's counts."""

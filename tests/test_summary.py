@@ -10,7 +10,7 @@ from data.arith import oracle, world
 from data.places import at
 from data.records import NO_ERROR, Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
 from data.schema import Row
-from pipeline.summary import Score, Summary, summarise
+from pipeline.summary import Score, Summary, counted, summarise
 
 ARITH = next(world.problems("easy", 1))
 RIGHT = oracle.solve(world.read(ARITH.text))
@@ -109,14 +109,13 @@ def test_a_solution_without_steps_is_not_held_against_the_truth() -> None:
 
 
 def test_a_run_is_summarised_over_both_sides_and_all_shards(tmp_path: Path) -> None:
-    def seal(part: str, *rows: dict[str, Any]) -> None:
-        kept, rejected = ([r for r in rows if r["kept"] is side] for side in (True, False))
-        shards.enter(
-            tmp_path, shards.seal(tmp_path, shards.pack(part, schema.table(kept, {}), schema.table(rejected, {}), part))
-        )
+    def seal(part: str, *rows: dict[str, Any], counts: dict[str, Any] | None = None) -> None:
+        kept, rejected = (schema.table([r for r in rows if r["kept"] is side], {}) for side in (True, False))
+        shards.enter(tmp_path, shards.seal(tmp_path, shards.pack(part, kept, rejected, part, counts)))
 
-    seal("p0", row(0, RIGHT, NO_ERROR, NO_ERROR, NO_ERROR), row(1, WRONG, None, 0, 1))
-    seal("p1", row(2, WRONG, 0, 0, 0))
+    first = [row(0, RIGHT, NO_ERROR, NO_ERROR, NO_ERROR), row(1, WRONG, None, 0, 1)]
+    seal("p0", *first, counts=counted(first))  # summed up from its seal
+    seal("p1", row(2, WRONG, 0, 0, 0))  # by an older version: from its rows
     made = summarise(at(tmp_path))
     assert (made.solutions, made.kept, made.reasons["judge_later"]) == (3, 2, 1)
     assert made.tokens["prompt"] == 3000

@@ -1,6 +1,4 @@
-"""The small model of the arith world, in this process: no GPU, no network, no torch.
-
-The only file that imports ctranslate2.
+"""The small model of the arith world, in this process, through CTranslate2 (imported here alone): no GPU, no torch.
 
 Each core works on a batch of its own; what arrives meanwhile waits for the next. Many cores on one batch were slower:
 most of a step is copying the attention's cache (bench/engine.py). The model knows the words of its world alone, so an

@@ -17,6 +17,7 @@ from pipeline.model.corpus import Example, Solved
 IGNORED = -100
 TOKENS = 6144  # a batch, padding included
 COMPARING = 0.1
+HASTE = 0.2  # of the solver's examples make something up, as real corpora do: else it hardly errs once it has learnt
 LOOKING_UP = 0.08  # of the budget: about twice what it took
 _LEVELS = {"easy": (0.6, 0.34), "medium": (0.3, 0.38), "hard": (0.1, 0.28)}  # share at the start, at the end
 
@@ -58,7 +59,8 @@ def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Examp
         return corpus.to_judge(rng.choice(sampled))
     text = world.practice(rng) if rng.random() < 0.6 - 0.5 * progress else _problem(rng, progress)
     if rng.random() < 0.35:
-        return corpus.to_solve(corpus.solution(rng, text, slips=0.1))
+        haste = rng.random() < HASTE
+        return corpus.to_solve(corpus.hasty(rng, text) if haste else corpus.solution(rng, text, 0.1), whole=haste)
     each = 0.33 if rng.random() < 0.6 - 0.3 * progress else 0.0
     return corpus.to_judge(corpus.solution(rng, text, slips=0.65, each=each))
 

@@ -44,14 +44,14 @@ def solution(rng: random.Random, problem: str, slips: float, each: float = 0.0) 
     """Return a solution with one slip (with chance `slips`), or one in every step with chance `each`.
 
     A wrong quantity is carried on: a step is right if it follows from the steps shown before it. One slip in four is
-    a person left out whose quantity, made up, is then used.
+    haste.
     """
     story = world.read(problem)
     used = {story.asked} | {who for fact in story.facts.values() for who in (fact.a, fact.b)}
     idle = [name for name in story.facts if name not in used]
     skip = frozenset(name for name in idle if rng.random() < SKIPPED)
     if not each and rng.random() < slips / 4:
-        return _solved(problem, *_written(rng, story, skip | {rng.choice(list(story.facts))}, set()))
+        return hasty(rng, problem)
     count = len(story.facts) - len(skip) + 1
     spoiled = {index for index in range(count) if rng.random() < each}
     if not each and rng.random() < slips:
@@ -59,10 +59,16 @@ def solution(rng: random.Random, problem: str, slips: float, each: float = 0.0) 
     return _solved(problem, *_written(rng, story, skip, spoiled))
 
 
-def to_solve(solved: Solved) -> Example:
-    """Make a solver's example: go on rightly, also after a slip (whose own step is not learnt from)."""
+def hasty(rng: random.Random, problem: str) -> Solved:
+    """Return a solution in which somebody was left out whose quantity, made up, is then used."""
+    story = world.read(problem)
+    return _solved(problem, *_written(rng, story, frozenset({rng.choice(list(story.facts))}), set()))
+
+
+def to_solve(solved: Solved, *, whole: bool = False) -> Example:
+    """Make a solver's example: go on rightly, also after a slip, whose own step is learnt from only if `whole`."""
     pairs = zip(solved.steps, solved.verdicts, strict=True)
-    shown = [Piece(step, weight=1.0 if verdict else 0.0) for step, verdict in pairs]
+    shown = [Piece(step, weight=1.0 if verdict or whole else 0.0) for step, verdict in pairs]
     return [Piece(f"<|user|>{solved.problem}<|end|><|assistant|>"), *shown, Piece("<|end|>", weight=1.0)]
 
 
