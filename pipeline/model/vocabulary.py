@@ -19,6 +19,9 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
+_TALK = "Today has So The answer is How many does have right wrong Correct Incorrect Which paragraph first "
+_PHRASES = " ".join(world.PHRASES.values()).format(x="", a="", b="")
+_WORDS = tuple(dict.fromkeys([*re.findall("[A-Za-z]+", _TALK + _PHRASES), *world.NAMES, *world.THINGS, "max", "mod"]))
 _PIECES = (
     r"<\|[a-z]+\|>",
     r"<(?:paragraph|analysis)_\d+>\n",
@@ -26,6 +29,7 @@ _PIECES = (
     r"<conclusion>\n",
     r"\n</conclusion>",
     r"\.\n\n",
+    rf" ?(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})",  # without a gap between: what it says, it can read
     r" ?[A-Za-z]+",
     r" ?\d",
     r" ?[^\w\s]",
@@ -53,10 +57,5 @@ def _tags() -> list[str]:
 
 
 def _words() -> list[str]:
-    phrases = " ".join(world.PHRASES.values()).format(x="", a="", b="")
-    talk = (
-        f"Today has So The answer is How many does have right wrong Correct Incorrect Which paragraph first {phrases}"
-    )
-    words = [*re.findall("[A-Za-z]+", talk), *world.NAMES, *world.THINGS, "max", "mod"]
     marks = [*"0123456789", *":+-*/=.?"]
-    return list(itertools.chain.from_iterable((w, f" {w}") for w in [*words, *marks]))
+    return list(itertools.chain.from_iterable((w, f" {w}") for w in [*_WORDS, *marks]))
