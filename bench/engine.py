@@ -1,4 +1,4 @@
-"""What scheduling gains the embedded engine (`python -m bench.engine`).
+"""What one ask a core gains the embedded engine over batches (`python -m bench.engine`).
 
 The same rollouts, in the same order, through CTranslate2 with all cores on one batch of 128, and through `Embedded`, in
 turns; tokens written per second, and their ratio.
@@ -70,7 +70,7 @@ def main() -> None:
         engine, todo = Embedded(), asks(turn)
         before, now = plain(engine, todo), asyncio.run(scheduled(engine, todo))
         rows.append(
-            {"turn": turn, "one batch": round(before), "scheduled": round(now), "ratio": round(now / before, 2)}
+            {"turn": turn, "batches": round(before), "an ask a core": round(now), "ratio": round(now / before, 2)}
         )
     print("\n".join(table.lines(rows)))
     ratio = statistics.median(row["ratio"] for row in rows)

@@ -83,41 +83,14 @@ def test_a_stop_string_ends_a_reply_before_itself(engine: Embedded) -> None:
     assert (sample.text, sample.finish) == (whole.partition("\n\n")[0], "stop")
 
 
-def test_asks_that_wait_together_form_one_batch(engine: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asks_at_the_same_time_are_answered_as_alone(engine: Embedded) -> None:
     asks = [ask(problem.text) for problem in world.problems("easy", 12)]
     alone = [reply(engine, one) for one in asks]
-    sizes = counted(engine, monkeypatch)
 
     async def together() -> list[Reply]:
         return list(await asyncio.gather(*map(engine.reply, asks)))
 
-    assert asyncio.run(together()) == alone  # company changes nothing
-    assert sizes == [12]
-
-
-def counted(engine: Embedded, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    sizes: list[int] = []
-    generate = engine._generate
-
-    def counting(batch: list[Any]) -> list[Reply]:
-        sizes.append(len(batch))
-        return generate(batch)
-
-    monkeypatch.setattr(engine, "_generate", counting)
-    return sizes
-
-
-def test_other_sampling_or_too_many_wait_for_the_next_batch(engine: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine._batch = 8
-    sizes = counted(engine, monkeypatch)
-
-    async def together() -> list[Reply]:
-        short = replace(GREEDY, max_tokens=5)
-        asks = [ask(n=20), ask(sampling=short), *(ask(n=3) for _ in range(4)), ask(sampling=short)]
-        return list(await asyncio.gather(*map(engine.reply, asks)))
-
-    assert [len(one.samples) for one in asyncio.run(together())] == [20, 1, 3, 3, 3, 3, 1]
-    assert sizes == [1, 2, 2, 2]
+    assert asyncio.run(together()) == alone
 
 
 def test_a_long_prompt_takes_no_room_from_a_short_one(engine: Embedded) -> None:
@@ -168,24 +141,21 @@ def test_a_refusal_hurts_no_other(engine: Embedded) -> None:
     assert answered == reply(engine, ask())
 
 
-def test_a_batch_that_breaks_reaches_all_who_wait_and_the_next_one_works(
+def test_an_ask_that_breaks_reaches_who_waits_and_hurts_no_other(
     engine: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: list[Any]) -> list[Reply]:
+    def broken(*_: Any) -> Reply:
         raise RuntimeError("out of memory")
 
     async def scene() -> list[Reply | BaseException]:
         with monkeypatch.context() as patched:
             patched.setattr(engine, "_generate", broken)
-            flying = [asyncio.ensure_future(engine.reply(ask())) for _ in range(3)]
-            await asyncio.sleep(0)
-            flying[1].cancel()  # who gives up meanwhile must not keep the others waiting
+            flying = [asyncio.ensure_future(engine.reply(ask())) for _ in range(2)]
             ends = await asyncio.gather(*flying, return_exceptions=True)
         return [*ends, await engine.reply(ask())]
 
-    first, gone, third, after = asyncio.run(scene())
-    assert [str(first), str(third)] == ["out of memory"] * 2
-    assert isinstance(gone, asyncio.CancelledError)
+    first, second, after = asyncio.run(scene())
+    assert [str(first), str(second)] == ["out of memory"] * 2
     assert isinstance(after, Reply)
 
 

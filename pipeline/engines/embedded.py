@@ -1,16 +1,14 @@
 """The small model of the arith world, in this process, through CTranslate2 (imported here alone): no GPU, no torch.
 
-Each core works on a batch of its own; what arrives meanwhile waits for the next. Many cores on one batch were slower:
-most of a step is copying the attention's cache (bench/engine.py). The model knows the words of its world alone, so an
+Each core works on one ask at a time: the model is so small that batches gain nothing, and of prompts of unequal length
+all but the shortest are read a token at a time (bench/engine.py). The model knows the words of its world alone, so an
 ask with any other word is refused rather than guessed at.
 """
 
 import asyncio
 import hashlib
 import os
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import ctranslate2
@@ -27,51 +25,26 @@ CONTEXT = 1024  # tokens, prompt and reply together
 END, UNKNOWN = "<|end|>", "<unk>"
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """An ask in line: its prompt's tokens, and where its reply goes."""
-
-    ask: Ask
-    prompt: tuple[str, ...]
-    reply: asyncio.Future[Reply]
-
-    @property
-    def room(self) -> int:
-        """Tokens its reply may have."""
-        return min(self.ask.sampling.max_tokens, CONTEXT - len(self.prompt))
-
-
 class Embedded:
-    """Engine over the committed model, or another of the same vocabulary in `folder`.
+    """Engine over the committed model, or another of the same vocabulary in `folder`, on `threads` cores (0: all)."""
 
-    `threads` batches (0: one a core) of up to `batch` sequences each are generated at once.
-    """
-
-    def __init__(self, folder: Path = FOLDER, threads: int = 0, batch: int = 48) -> None:
+    def __init__(self, folder: Path = FOLDER, threads: int = 0) -> None:
         weights = folder / "ct2" / "model.bin"
         if not weights.is_file():
             raise SettingError(f"no model at {folder}: expected ct2/model.bin; `make model` trains it")
         self.model = f"embedded:{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._end = self._tokenizer.token_to_id(END)
-        self._threads = threads or os.cpu_count() or 1
+        threads = threads or os.cpu_count() or 1
         self._generator = ctranslate2.Generator(
-            str(folder / "ct2"), compute_type="float32", inter_threads=self._threads, intra_threads=1
+            str(folder / "ct2"), compute_type="float32", inter_threads=threads, intra_threads=1
         )
-        self._batch = batch
-        self._line: deque[_Waiting] = deque()
-        self._pool = ThreadPoolExecutor(self._threads, "embedded")
-        self._workers: set[asyncio.Task[None]] = set()
+        self._pool = ThreadPoolExecutor(threads, "embedded")
 
     async def reply(self, ask: Ask) -> Reply:
-        """Return `ask.n` samples. The seed is not honoured: samples of one batch share one random state."""
-        waiting = _Waiting(ask, self._prompt(ask), asyncio.get_running_loop().create_future())
-        self._line.append(waiting)
-        if len(self._workers) < self._threads:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
-        return await waiting.reply
+        """Return `ask.n` samples. The seed is not honoured: samples of one ask share one random state."""
+        prompt = self._prompt(ask)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._generate, ask, prompt)
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Return the log-probabilities of `text`'s tokens after the ask's prompt and prefix."""
@@ -97,43 +70,11 @@ class Embedded:
             )
         return tuple(encoded.tokens)
 
-    async def _work(self) -> None:
-        while self._line:
-            batch = self._take()
-            try:
-                replies = await asyncio.get_running_loop().run_in_executor(self._pool, self._generate, batch)
-            except Exception as error:  # noqa: BLE001 - whatever broke the batch must reach those who wait for it
-                for waiting in batch:
-                    if not waiting.reply.done():  # whoever gave up meanwhile has cancelled it
-                        waiting.reply.set_exception(error)
-            else:
-                for waiting, reply in zip(batch, replies, strict=True):
-                    if not waiting.reply.done():
-                        waiting.reply.set_result(reply)
-
-    def _take(self) -> list[_Waiting]:
-        """Take the oldest ask and those sampled alike whose prompts are nearest in length, as many as fit in a batch.
-
-        Of prompts of unequal length, what is longer than the shortest is read one token a step.
-        """
-        oldest, room = self._line[0], self._batch
-        alike = [w for w in self._line if (w.ask.sampling, w.room) == (oldest.ask.sampling, oldest.room)]
-        alike.sort(key=lambda w: (w is not oldest, abs(len(w.prompt) - len(oldest.prompt))))
-        taken: list[_Waiting] = []
-        for waiting in alike:
-            if waiting.ask.n <= room or not taken:
-                taken.append(waiting)
-                room -= waiting.ask.n
-        gone = set(map(id, taken))
-        self._line = deque(w for w in self._line if id(w) not in gone)
-        return taken
-
-    def _generate(self, batch: list[_Waiting]) -> list[Reply]:
-        sampling = batch[0].ask.sampling
-        prompts = [list(w.prompt) for w in batch for _ in range(w.ask.n)]
+    def _generate(self, ask: Ask, prompt: tuple[str, ...]) -> Reply:
+        sampling = ask.sampling
         results = self._generator.generate_batch(
-            prompts,
-            max_length=batch[0].room,
+            [list(prompt)] * ask.n,
+            max_length=min(sampling.max_tokens, CONTEXT - len(prompt)),
             sampling_temperature=sampling.temperature or 1.0,
             sampling_topk=sampling.top_k if sampling.temperature else 1,
             sampling_topp=sampling.top_p,
@@ -142,8 +83,8 @@ class Embedded:
             include_prompt_in_result=False,
             return_end_token=True,
         )
-        samples = iter([self._sample(result.sequences_ids[0], sampling) for result in results])
-        return [Reply(tuple(next(samples) for _ in range(w.ask.n)), len(w.prompt)) for w in batch]
+        samples = [self._sample(result.sequences_ids[0], sampling) for result in results]
+        return Reply(tuple(samples), len(prompt))
 
     def _sample(self, ids: list[int], sampling: Sampling) -> Sample:
         """Decode one sequence; without an end token or a stop string it was cut off."""
