@@ -108,6 +108,7 @@ class VLLM(_Settings):
     quantization: str | None = Field(None, description="fp8, awq, gptq ...; what the model's files say if None")
     chat_template: str | None = Field(None, description="a Jinja file; the model's own if None")
     revision: str | None = Field(None, description="commit of a Hub model")
+    tokenizer: str | None = Field(None, description="Hub id or folder of another tokenizer; the model's own if None")
 
 
 class Cluster(_Settings):

@@ -7,6 +7,8 @@ prefix is continued from its own tokens, put behind the chat template's opening 
 import hashlib
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 from vllm import SamplingParams, TokensPrompt
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import VLLMClientError, VLLMError
@@ -23,7 +27,7 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from data.asks import Ask, Finish, Message, Reply, Sample, Sampling
+from data.asks import Ask, Finish, Reply, Sample, Sampling
 from data.errors import Died, Refused, SettingError, Unavailable
 from data.schema import clean
 from pipeline import settings
@@ -47,6 +51,7 @@ class VLLM:
             max_model_len=chosen.context,
             quantization=chosen.quantization,
             revision=chosen.revision,
+            tokenizer=chosen.tokenizer or _tokenizer(model),
             enable_prefix_caching=True,
             enforce_eager=not gpus,
             disable_log_stats=True,
@@ -65,10 +70,8 @@ class VLLM:
         """Return `ask.n` samples of one request. The seed is not honoured: batching changes what is drawn anyway."""
         prompt = self._prompt(ask)
         output = await self._generate(prompt, _params(ask, self._context - len(prompt)))
-        samples = tuple(
-            Sample(clean(one.text), _finish(one.finish_reason), len(one.token_ids)) for one in output.outputs
-        )
-        return Reply(samples, len(prompt))
+        samples = [Sample(clean(one.text), _finish(one.finish_reason), len(one.token_ids)) for one in output.outputs]
+        return Reply(tuple(samples * (ask.n // len(samples))), len(prompt))
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Return the log-probabilities of `text`'s tokens after the ask's prompt and prefix."""
@@ -104,7 +107,7 @@ class VLLM:
 
     def _prompt(self, ask: Ask) -> list[int]:
         """Return the tokens of the chat and of the prefix. Raises Refused where no room is left for an answer."""
-        chat = [{"role": message.role, "content": self._harmless(message)} for message in ask.messages]
+        chat = [{"role": message.role, "content": self._harmless(message.content)} for message in ask.messages]
         options = {"chat_template": self._template} if self._template else {}
         text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **options)
         tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
@@ -113,16 +116,34 @@ class VLLM:
             raise Refused(f"the prompt has {len(tokens)} tokens, the model's context {self._context}")
         return tokens
 
-    def _harmless(self, message: Message) -> str:
-        """Return a message in which no control token stands: in the template they speak for the chat itself."""
-        content = message.content
-        for control in self._tokenizer.all_special_tokens:
-            content = content.replace(control, f"{control[0]} {control[1:]}")
-        return content
-
     def _tokens(self, text: str) -> list[int]:
-        """Tokenize what an assistant said; a control token in it is only text."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+        return list(self._tokenizer.encode(self._harmless(text), add_special_tokens=False))
+
+    def _harmless(self, text: str) -> str:
+        """Return a text in which no control token stands: it would speak for the chat itself."""
+        for control in self._tokenizer.all_special_tokens:
+            text = text.replace(control, f"{control[0]} {control[1:]}")
+        return text
+
+
+def _tokenizer(model: str) -> str | None:
+    """Return a folder with a model's own tokenizer, where transformers would take another; else None.
+
+    For some kinds of models (qwen2 among them) transformers 5 builds the family's tokenizer, whatever the folder's
+    tokenizer.json says. Without a config.json beside it, it takes the file at its word.
+    """
+    file = Path(model) / "tokenizer.json"
+    if not file.is_file():
+        return None
+    own = Tokenizer.from_file(str(file))
+    words = own.decode(list(range(min(500, own.get_vocab_size()))))
+    theirs = AutoTokenizer.from_pretrained(model).encode(words, add_special_tokens=False)
+    if theirs == own.encode(words, add_special_tokens=False).ids:
+        return None
+    alone = Path(tempfile.mkdtemp(prefix="tokenizer-"))
+    for part in (*file.parent.glob("*token*.json"), *file.parent.glob("chat_template*")):
+        shutil.copy(part, alone)
+    return str(alone)
 
 
 def identity(model: str, chosen: settings.VLLM) -> str:
@@ -155,7 +176,7 @@ def _digest(files: Sequence[Path]) -> str:
 def _params(ask: Ask, room: int) -> SamplingParams:
     sampling: Sampling = ask.sampling
     return SamplingParams(
-        n=ask.n,
+        n=ask.n if sampling.temperature else 1,  # greedy samples are all the same, and vllm refuses to draw several
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
