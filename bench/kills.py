@@ -116,8 +116,8 @@ class Harness:
 
     def _driver(self, name: str) -> psutil.Popen:
         command = [sys.executable, "-m", "pipeline", "synth", "--out", str(self.folder / name), *self.options]
-        log = (self.folder / "log").open("ab")
-        return psutil.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        with (self.folder / "log").open("ab") as log:
+            return psutil.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
 
     @contextmanager
     def _server(self, name: str) -> Iterator["_Server"]:

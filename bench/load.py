@@ -80,8 +80,8 @@ def status(out: Path) -> float:
 
 def _start(out: Path, problems: int) -> psutil.Popen:
     command = [sys.executable, "-m", "pipeline", "synth", "--dataset", "scripted", "--limit", str(problems)]
-    log = out.with_suffix(".log").open("ab")
-    return psutil.Popen([*command, "--out", str(out)], cwd=ROOT, stdout=log, stderr=log)
+    with out.with_suffix(".log").open("ab") as log:
+        return psutil.Popen([*command, "--out", str(out)], cwd=ROOT, stdout=log, stderr=log)
 
 
 def _family(driver: psutil.Popen) -> list[tuple[str, psutil.Process]]:

@@ -45,19 +45,27 @@ class Place:
             return bytes(stream.read())
 
     def write(self, data: bytes) -> None:
-        """Put `data` here, atomically and durably, over what was here."""
-        if self.local:
-            _replace(Path(self.path), data)
-            return
-        with self.store.open_output_stream(self.path, compression=None) as stream:
-            stream.write(data)
+        """Put `data` here, atomically and durably, over what was here. Raises RunError where that cannot be done."""
+        with usable(self):
+            if self.local:
+                _replace(Path(self.path), data)
+                return
+            with self.store.open_output_stream(self.path, compression=None) as stream:
+                stream.write(data)
 
     def append(self, line: bytes) -> None:
-        """Add `line` on a line of its own, durably. In a store the file is put anew: for one writer only."""
+        """Add `line` on a line of its own, durably. In a store the file is put anew: for one writer only.
+
+        Raises RunError where that cannot be done.
+        """
         if not self.local:
             self.write((self.read() if self.exists() else b"") + line + b"\n")
             return
-        folder(Path(self.path).parent)
+        with usable(self):
+            folder(Path(self.path).parent)
+            self._extend(line)
+
+    def _extend(self, line: bytes) -> None:
         with Path(self.path).open("a+b") as file:
             file.write(_separator(file.seek(0, os.SEEK_END), Path(self.path)) + line + b"\n")
             file.flush()

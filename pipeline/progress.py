@@ -140,7 +140,7 @@ def _closed(place: Place) -> list[dict[str, Any]]:
     left = _left(place / FILE)
     earlier = _earlier(place)
     if left and all(one["started"] != left["started"] for one in earlier):
-        (place / EARLIER).append(json.dumps(left).encode())
+        (place / EARLIER).append((place / FILE).read())
         earlier.append(left)
     return earlier
 

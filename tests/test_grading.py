@@ -67,6 +67,13 @@ def grade(*questions: tuple[str | None, str | None], deadline: float = 20.0, wor
     return asyncio.run(run())
 
 
+def test_a_large_parent_changes_nothing() -> None:
+    """A process's `ru_maxrss` is its parent's at first: with it, every "different" was taken for a lack of memory."""
+    ballast = b"x" * (700 << 20)
+    assert grade(("\\sqrt{26}", "5.1"), ("\\sqrt{25}", "5")) == ["different", "equal"]
+    assert ballast
+
+
 def test_equal_and_different_answers_are_told_apart() -> None:
     outcomes = grade(*EQUAL, *DIFFERENT)
     assert outcomes == ["equal"] * len(EQUAL) + ["different"] * len(DIFFERENT)

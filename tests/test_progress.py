@@ -1,0 +1,54 @@
+"""What a run cost over all its drivers, and where a budget stops it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data import places
+from data.places import Place
+from pipeline import progress
+from pipeline.memory import Paid
+from pipeline.progress import Progress
+from pipeline.settings import Budget
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return places.at(tmp_path)
+
+
+def one_driver(place: Place, paid: Paid, budget: Budget) -> str | None:
+    with progress.display(place, 10, 0, budget) as shown:
+        if not shown.over:
+            shown.show(Progress(2, 1, {"a": paid}), {"a": {"in_flight": 3}})
+    return shown.over
+
+
+def test_what_all_drivers_paid_counts_against_the_budget(place: Place) -> None:
+    budget = Budget(tokens=250)
+    assert one_driver(place, Paid(4, 1, 100, 1000), budget) is None
+    assert one_driver(place, Paid(4, 1, 100, 1000), budget) is None
+    assert one_driver(place, Paid(4, 1, 100, 1000), budget) == "budget.tokens=250 is used up (300)"
+    assert one_driver(place, Paid(4, 1, 100, 1000), budget) is not None  # nothing more is asked
+    assert one_driver(place, Paid(4, 1, 100, 1000), Budget(tokens=1000)) is None
+    assert "a: asked 16 samples, recalled 4; 400 tokens written, 4,000 read" in progress.told(place)
+
+
+def test_money_is_counted_by_engine_and_hours_by_the_clock() -> None:
+    budget = Budget(money=3.0, hours=1, prices={"a": (1.0, 10.0), "b": (100.0, 100.0)})
+    paid = {"a": Paid(0, 0, 200_000, 1_000_000), "free": Paid(0, 0, 10**9, 10**9)}
+    assert budget.cost(paid) == pytest.approx(3.0)
+    assert budget.over(paid, 0) == "budget.money=3 is used up (3)"
+    assert budget.over({}, 3599) is None
+    assert budget.over({}, 3600) == "budget.hours=1 is used up (1)"
+    assert Budget().over(paid, 10**9) is None
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"[]", b"null", b'{"engines": {"a": {"asked": 1}}}', b'{"engines": 3}'])
+def test_a_torn_or_older_note_is_passed_over(place: Place, left: bytes) -> None:
+    (place / progress.FILE).write(left)
+    (place / progress.EARLIER).write(left + b"\n")
+    assert progress.told(place) == []
+    assert one_driver(place, Paid(1, 0, 5, 5), Budget(tokens=10)) is None
+    assert json.loads((place / progress.FILE).read())["asked"] == 1
