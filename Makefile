@@ -51,6 +51,10 @@ check: $(BIN)/dev  ## formatting, lint, types
 bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each program
 	$(BIN)/python -m bench.plans
 	$(BIN)/python -m bench.real
+	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.faults
+	$(BIN)/python -m bench.load
+	$(BIN)/python -m bench.kills
 
 model: $(BIN)/train  ## train the small model of the arith world again, from scratch (goes on where it was stopped)
 	$(BIN)/python -m pipeline.model
