@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
-from runs import asked, called, files, going_on, recorded, rows, said, sealed, wait_for, whole
+from launching import asked, called, files, going_on, recorded, rows, said, sealed, wait_for, whole
 
 from data import shards
 from pipeline.engines.embedded import FOLDER

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from launching import files, going_on, recorded, said, sealed, whole
 from pyarrow import fs
-from runs import files, going_on, recorded, said, sealed, whole
 
 from data import places
 
