@@ -34,7 +34,7 @@ def _choices(change: Callable[[list[Choice]], list[Choice]]) -> Fault:
 
 FAULTS: dict[str, Fault] = {
     "429": Fault(429),
-    "429 with Retry-After": Fault(429, headers={"retry-after": "1"}),
+    "429 with Retry-After": Fault(429, headers={"retry-after": "0.1"}),
     "500": Fault(500),
     "503": Fault(503),
     "timeout": Fault(hang=30.0),

@@ -23,7 +23,10 @@ from stages.engine import Engine, Scores
 Kind = Literal["busy", "absent", "broken"]
 T = TypeVar("T")
 
-BACKOFF = 0.5, 60.0  # the longest wait after a first failure, and after any
+BACKOFF = (
+    0.5,
+    8.0,
+)  # the longest wait after a first failure, and after any: beyond that, pace and parking do the waiting
 PROBE = 1.0, 60.0  # between looks whether an endpoint is back: at first, and at most; each half as long again
 MANY, FEW, LONG = 20, 5, 10.0  # failures in a row after which an endpoint counts as down: many, or few in long seconds
 MEMORY = 100  # requests over which the share of failures is taken

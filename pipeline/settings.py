@@ -129,7 +129,9 @@ class Cluster(_Settings):
     address: str | None = Field(None, description="a running Ray cluster; a local one is started where not given")
 
     def copies(self, specification: str) -> int:
-        """Return how many copies an engine has."""
+        """Return how many copies an engine has; an endpoint one, since one limiter must see all its requests."""
+        if specification.startswith("openai:"):
+            return 1
         return self.replicas.get(specification, 1) if isinstance(self.replicas, dict) else self.replicas
 
     def gpus_of(self, specification: str, *, some: bool) -> int:

@@ -233,3 +233,34 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> Non
 def test_a_recipe_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"nowhere\.toml"):
         read(SCRIPTED, tmp_path / "nowhere.toml")
+
+
+def test_copies_and_gpus_of_an_engine_are_set_for_all_or_by_specification() -> None:
+    small, large, endpoint = "vllm:small", "vllm:large", "openai:m@http://h/v1"
+    plain = read("arith").cluster
+    assert [plain.copies(one) for one in (small, "embedded", endpoint)] == [1, 1, 1]
+    assert [plain.gpus_of(one, some=some) for one in (small, "embedded") for some in (True, False)] == [1, 0, 0, 0]
+    sets = ["cluster.replicas=6", 'cluster.gpus={ "vllm:large" = 4 }']
+    many = read("arith", overrides=sets).cluster
+    assert [many.copies(one) for one in (small, large, endpoint)] == [6, 6, 1]  # one limiter sees all requests
+    assert [many.gpus_of(one, some=False) for one in (small, large, endpoint)] == [1, 4, 0]
+
+
+def test_a_models_own_settings_go_before_the_general_ones() -> None:
+    made = build(
+        {
+            "vllm": {"dtype": "float16", "context": 4096},
+            "models": {"large": {"quantization": "fp8", "dtype": "bfloat16"}},
+        }
+    )
+    assert made.vllm_for("small") == made.vllm
+    own = made.vllm_for("large")
+    assert (own.dtype, own.context, own.quantization) == ("bfloat16", 4096, "fp8")
+    with pytest.raises(SettingError, match="did you mean 'quantization'"):
+        build({"models": {"large": {"quantisation": "fp8"}}})
+
+
+def test_budgets_and_places_are_not_part_of_what_is_labelled() -> None:
+    free = ["budget.tokens=10", "cluster.replicas=3", "cluster.gpus=8"]
+    assert read("arith", overrides=free).fingerprint() == read("arith").fingerprint()
+    assert read("arith", overrides=["vllm.context=100"]).fingerprint() != read("arith").fingerprint()
