@@ -87,18 +87,19 @@ class Server:
         self.now += 1
         self.peak = max(self.peak, self.now)
         try:
-            return await self.complete(writer, json.loads(raw))
+            return await self.complete(reader, writer, json.loads(raw))
         finally:
             self.now -= 1
 
-    async def complete(self, writer: asyncio.StreamWriter, body: Body) -> bool:
+    async def complete(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: Body) -> bool:
         """Answer a completion, or fail as told."""
         number = len(self.bodies)
         self.bodies.append(body)
         if self.log:
             self._note(body)
         fault = self.fault(number, body) or Fault()
-        await asyncio.sleep(max(fault.hang, self.latency))
+        if not await _waited(reader, max(fault.hang, self.latency)):
+            return False
         if fault.status != 200:
             return await self.send(writer, fault, b"")
         answer: dict[str, Any] | None = await self.answer(body)
@@ -134,6 +135,14 @@ class Server:
                 "completion_tokens": sum(sample.tokens for sample in reply.samples),
             },
         }
+
+
+async def _waited(reader: asyncio.StreamReader, seconds: float) -> bool:
+    """Wait; False as soon as the client has hung up, who sends nothing more before it is answered."""
+    try:
+        return bool(await asyncio.wait_for(reader.read(1), seconds))
+    except TimeoutError:
+        return True
 
 
 def asked(body: Body) -> Ask:
