@@ -73,6 +73,8 @@ def run(out: Path, server: Server, problems: int) -> Ran:
     )
     seconds = time.monotonic() - started
     rows = {row["id"]: row for side in shards.SIDES for row in shards.read(out, side).to_pylist()}
+    for row in rows.values():
+        del row["tokens"]  # what it cost may differ: a prompt read twice is paid for twice
     return Ran(rows, len(server.bodies), server.peak, seconds)
 
 
