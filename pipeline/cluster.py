@@ -31,6 +31,7 @@ from pipeline.host import EngineActor
 from pipeline.limiter import GaveUp
 from pipeline.progress import Health, Progress
 from pipeline.run import Run
+from pipeline.seat import Seat
 from pipeline.settings import Cluster
 from pipeline.watch import Stall, knock
 from pipeline.worker import Worker
@@ -121,24 +122,6 @@ class WorkerActor:
 
 
 @dataclass(slots=True)
-class _Seat:
-    """A worker's place: its actor, what it has at hand, and its counts, those of earlier lives included."""
-
-    actor: Actor
-    ready: Any  # a reference that is there once the actor has started
-    started: bool = False
-    parts: dict[Any, str] = field(default_factory=dict)
-    before: Progress = field(default_factory=Progress)
-    now: Progress = field(default_factory=Progress)
-
-    def look(self, seen: Progress) -> None:
-        """Take new counts; those of a worker that was started again begin anew."""
-        if seen.finished < self.now.finished or seen.asked < self.now.asked:
-            self.before += self.now
-        self.now = seen
-
-
-@dataclass(slots=True)
 class Driver:
     """Gives out the owed shards of a run until all are sealed, or `stopping` says so."""
 
@@ -151,7 +134,7 @@ class Driver:
     _looked: float = 0.0
     _pending: dict[Any, tuple[str, str]] = field(default_factory=dict)
     _fleet: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    _seats: list[_Seat] = field(default_factory=list)
+    _seats: list[Seat] = field(default_factory=list)
     _attempts: dict[str, int] = field(default_factory=dict)
 
     def work(self) -> bool:
@@ -186,9 +169,10 @@ class Driver:
                 actor = host(EngineActor).options(name=name).remote(one, recipe, gpus[one])
                 self._hosts[name] = actor
                 self._pending[actor.model.remote()] = one, name
-        work = ray.remote(num_cpus=settings.cpus, max_restarts=-1, max_concurrency=1000)(WorkerActor)
+        # Workers set no CPU aside: where nodes have gone, they must not take the room an engine needs to start again.
+        work = ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_restarts=-1, max_concurrency=1000)(WorkerActor)
         actors = [work.remote(self.run) for _ in range(settings.workers)]
-        self._seats = [_Seat(actor, actor.progress.remote()) for actor in actors]
+        self._seats = [Seat(actor, actor.progress.remote()) for actor in actors]
         while len(self._fleet) < len(specifications):
             self._join(wait=BEAT)
 
@@ -208,7 +192,11 @@ class Driver:
             self._fleet[specification] = model, (*names, name)
         new = {seat.ready: seat for seat in self._seats if not seat.started}
         for ref in _done(list(new), 0):
-            new[ref].started = True
+            try:
+                new[ref].look(ray.get(ref))
+                new[ref].started = True
+            except RayActorError:
+                new[ref].wait()
 
     def _give(self, waiting: list[str]) -> None:
         """Keep every worker's room full, and one shard more, so that it never runs dry; the least laden comes first."""
@@ -231,6 +219,7 @@ class Driver:
             with _plainly():
                 packed: Packed | None = ray.get(ref)
         except RayActorError as error:
+            seat.wait()
             self._attempts[part] = self._attempts.get(part, 0) + 1
             if self._attempts[part] >= ATTEMPTS:
                 raise RunError(f"the workers on shard {part} died {ATTEMPTS} times: {error}") from error
@@ -245,7 +234,7 @@ class Driver:
         for ref in _done(list(asked), BEAT, every=True):
             with suppress(RayActorError):
                 asked[ref].look(ray.get(ref))
-        return sum((seat.before + seat.now for seat in self._seats), Progress())
+        return sum((seat.counts for seat in self._seats), Progress())
 
     def _look_after(self) -> None:
         """Ask the engines, now and then, how they are; of one that does not answer, what it said last stays."""
@@ -270,26 +259,27 @@ def _done(refs: list[Any], wait: float, *, every: bool = False) -> list[Any]:
 
 
 def preflight(settings: Cluster, gpus: Mapping[str, int]) -> None:
-    """Raise SettingError where a run would wait for ever: a worker and one copy of each engine must fit."""
+    """Raise SettingError where a run would wait for ever: one copy of each engine must fit."""
     have = ray.cluster_resources()
-    wanted = {"CPU": settings.cpus * (1 + len(gpus)), "GPU": float(sum(gpus.values()))}
+    wanted = {"CPU": settings.cpus * len(gpus), "GPU": float(sum(gpus.values()))}
     for kind, needed in wanted.items():
         if needed > have.get(kind, 0):
             raise SettingError(
-                f"a worker and {len(gpus)} engines want {needed:g} {kind}s, the cluster has {have.get(kind, 0):g}: "
+                f"{len(gpus)} engines want {needed:g} {kind}s, the cluster has {have.get(kind, 0):g}: "
                 "lower cluster.cpus or cluster.gpus, or add nodes"
             )
 
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start one on this machine for as long as this lasts."""
+    """Connect to a cluster, a job to its own; else start one on this machine for as long as this lasts."""
     if address:
         knock(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    local = address is None and "RAY_ADDRESS" not in os.environ  # said aloud: Ray would join any cluster it finds here
     try:
-        ray.init(address=address, include_dashboard=False if address is None else None, logging_level=logging.ERROR)
+        ray.init("local" if local else address, include_dashboard=False if local else None, logging_level=logging.ERROR)
     except Exception as error:
         what = f"reached at {address}: check cluster.address" if address else "started: is this machine too busy?"
         raise RunError(f"Ray could not be {what} ({error})") from error

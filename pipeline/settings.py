@@ -116,7 +116,7 @@ class Cluster(_Settings):
 
     workers: int = Field(1, ge=1, description="processes that label solutions")
     in_flight: int = Field(256, ge=1, description="solutions a worker labels at the same time")
-    cpus: float = Field(0.5, ge=0, description="CPUs set aside for each worker and each engine")
+    cpus: float = Field(0.5, ge=0, description="CPUs set aside for each copy of an engine")
     replicas: int | dict[str, int] = Field(1, description="copies of each engine, or of each specification")
     gpus: int | dict[str, int] | None = Field(
         None, description="GPUs of one copy of a vllm engine, its tensor parallel size; 1 where the cluster has any"

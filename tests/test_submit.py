@@ -1,0 +1,121 @@
+"""`make submit` to a real cluster of two nodes on this machine: a job stopped midway, a node killed, nothing lost."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from launching import ROOT, called, files, recorded, said, sealed, wait_for, whole
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+PROBLEMS, SOLUTIONS = 60, 120
+DATASET = ["--dataset", "scripted", "--limit", str(PROBLEMS), "--set", "scripted.wait=0.05"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A cluster's first node: its ports, and the environment that its nodes and clients share."""
+
+    port: int
+    dashboard: int
+    env: dict[str, str]
+
+    def submit(self, out: Path, *sets: str) -> subprocess.CompletedProcess[str]:
+        wanted = ["scripted.wait=0.05", *sets]
+        command = ["make", "-o", f"{BIN}/base", "submit", f"VENV={BIN.parent}", f"OUT={out}", "DATASET=scripted"]
+        return subprocess.run(  # noqa: S603 - our own Makefile
+            [*command, f"LIMIT={PROBLEMS}", f"SET={' '.join(wanted)}"],
+            cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@contextmanager
+def node(log: Path, env: dict[str, str], *options: str) -> Iterator[psutil.Popen]:
+    """Start a node and wait until it is up; nothing of it is left at the end."""
+    command = [str(BIN / "ray"), "start", "--block", "--num-cpus=2", *options]
+    with log.open("wb") as file:
+        started = psutil.Popen(command, env=env, stdout=file, stderr=file, start_new_session=True)
+    try:
+        wait_for(lambda: "Ray runtime started" in log.read_text() or started.poll() is not None, 90)
+        assert started.poll() is None, log.read_text()
+        yield started
+    finally:
+        family = [started, *started.children(recursive=True)] if started.is_running() else []
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    one = Head(free_port(), free_port(), {**os.environ, **token, "PATH": f"{BIN}:{os.environ['PATH']}"})
+    one.env["RAY_ADDRESS"] = f"http://127.0.0.1:{one.dashboard}"
+    starting = {name: value for name, value in one.env.items() if name != "RAY_ADDRESS"}
+    options = ["--head", f"--port={one.port}", f"--dashboard-port={one.dashboard}"]
+    with node(tmp_path_factory.mktemp("head") / "log", starting, *options):
+        yield one
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    said("synth", out, *DATASET)
+    return out
+
+
+def drivers(out: Path) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter() if "-m pipeline synth" in called(p) and str(out) in called(p)]
+
+
+def test_two_jobs_one_after_another_make_one_run(head: Head, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [str(BIN / "ray"), "job", "submit", "--no-wait", "--working-dir", ".", "--", "python", "-m", "pipeline"]
+    slowly = [*DATASET, "--set", "cluster.in_flight=4", "--out", str(out)]
+    subprocess.run([*command, "synth", *slowly], cwd=ROOT, env=head.env, check=True, capture_output=True)  # noqa: S603
+    wait_for(lambda: len(sealed(out)) >= 2)
+    for driver in drivers(out):
+        driver.send_signal(signal.SIGKILL)
+    wait_for(lambda: not drivers(out))
+    assert 0 < len(sealed(out)) < len(sealed(undisturbed))
+    done = head.submit(out)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"solutions {SOLUTIONS}" in done.stdout
+    assert files(out) == files(undisturbed)
+    assert recorded(out) == recorded(undisturbed)
+
+
+def test_a_node_that_is_killed_takes_nothing_along(head: Head, undisturbed: Path, tmp_path: Path) -> None:
+    out, starting = tmp_path / "run", {name: value for name, value in head.env.items() if name != "RAY_ADDRESS"}
+    slowly = ["cluster.in_flight=4", "cluster.workers=3", "cluster.cpus=1"]  # more than either node holds
+    with node(tmp_path / "log", starting, f"--address=127.0.0.1:{head.port}") as second:
+        sets = [option for one in slowly for option in ("--set", one)]
+        address = ["--set", f"cluster.address=127.0.0.1:{head.port}"]
+        command = [sys.executable, "-m", "pipeline", "synth", "--out", str(out), *DATASET, *sets, *address]
+        with (tmp_path / "driver").open("wb") as log:
+            run = psutil.Popen(command, cwd=ROOT, env=starting, stdout=log, stderr=log)
+        wait_for(lambda: len(sealed(out)) >= 2 or run.poll() is not None)
+        actors = [p for p in second.children(recursive=True) if called(p).startswith("ray::")]
+        assert any(called(actor).startswith(("ray::WorkerActor", "ray::EngineActor")) for actor in actors)
+        for process in [*second.children(recursive=True), second]:
+            process.kill()
+        assert run.wait(200) == 0, (tmp_path / "driver").read_text()[-3000:]
+    whole(out, SOLUTIONS)
+    assert files(out) == files(undisturbed)
+    assert recorded(out) == recorded(undisturbed)
