@@ -54,6 +54,7 @@ class Remote:
     model: str
     patience: float
     names: Sequence[str] = ()
+    _down: bool = False
 
     async def reply(self, ask: Ask) -> Reply:
         """Return the engine's reply. Raises Unavailable where patience ends."""
@@ -71,14 +72,24 @@ class Remote:
             pause = min(30.0, 0.25 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.5)
             try:
                 with _plainly():
-                    return await send(_actor(self.names[(home + attempt) % len(self.names)]))
+                    answer = await send(_actor(self.names[(home + attempt) % len(self.names)]))
+                self._down = False
             except GaveUp:
                 raise  # its limiter has been patient already
             except (Unavailable, RayActorError) as error:
+                self._warn(error)
                 if time.monotonic() + pause > end:
                     raise Unavailable(f"{self.model} did not answer for {self.patience:g} s: {error}") from error
+            else:
+                return answer
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the count has no end")
+
+    def _warn(self, error: Exception) -> None:
+        """Say once that the engine does not answer, not once for each ask that waits for it."""
+        if not self._down and isinstance(error, RayActorError):
+            logging.getLogger(__name__).warning("%s does not answer, and is asked again: %s", self.model, error)
+            self._down = True
 
 
 @cache
