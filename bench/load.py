@@ -62,6 +62,7 @@ def measure(out: Path, problems: int, stop_at: float = 1.0) -> dict[str, Any]:
 
 def asks_again(out: Path, problems: int) -> float:
     """Return the seconds from the command to the first new question of a run that was killed half-way."""
+    time.sleep(10)  # for what the killed driver's actors still write
     before, started = _size(out / "ledger"), time.monotonic()
     driver = _start(out, problems)
     while driver.poll() is None and _size(out / "ledger") <= before:
