@@ -1,13 +1,15 @@
 """An OpenAI-compatible server on loopback that answers as the scripted engine does, and fails as it is told to.
 
 `with served(faults) as server` runs it in a thread of its own. A fault is a function of the request's number; what is
-None is answered properly. `python -m bench.endpoint PORT LATENCY LOG` runs it as a process that can be killed, with a
-line in LOG for each sample that was asked for.
+None is answered properly; `outage` takes the server away for a while. `python -m bench.endpoint PORT LATENCY LOG` runs
+it as a process that can be killed, with a line in LOG for each sample that was asked for.
 """
 
 import asyncio
 import hashlib
 import json
+import socket
+import struct
 import sys
 import threading
 from collections import Counter
@@ -27,7 +29,7 @@ FIRSTS = {seed(Sampling(), first): first for first in range(512)}  # the request
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong: a status with a message, or `raw` bytes instead of an answer, `hang` seconds before it."""
+    """What goes wrong: a status with a message, or `raw` bytes for an answer, `hang` seconds before it, a `reset`."""
 
     status: int = 200
     message: str = "trouble"
@@ -36,12 +38,16 @@ class Fault:
     raw: bytes | None = None
     cut: int | None = None
     hang: float = 0.0
+    reset: bool = False
     change: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
 
 
 @dataclass
 class Server:
-    """What it has seen: requests' bodies and keys, the most at one time, how many of each status it gave."""
+    """What it has seen: requests' bodies and keys, the most at one time, how many of each status it gave.
+
+    `latency` in seconds; `outage`: after how many requests it goes away, and for how many seconds.
+    """
 
     fault: Callable[[int, Body], Fault | None]
     owner: str = "vllm"
@@ -55,19 +61,43 @@ class Server:
     peak: int = 0
     engine: Scripted = field(default_factory=Scripted)
     log: Path | None = None
+    outage: tuple[int, float] | None = None
+    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _listening: asyncio.Server | None = None
+    _away: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """What an engine's specification takes."""
         return f"http://127.0.0.1:{self.port}/v1"
 
+    async def listen(self) -> None:
+        """Take connections, at the port it had if it had one."""
+        self._listening = await asyncio.start_server(self.talk, "127.0.0.1", self.port, limit=2**24)
+        self.port = self._listening.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Take no more connections, and break those that are open."""
+        if self._listening:
+            self._listening.close()
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def vanish(self, seconds: float) -> None:
+        """Be dead for a while."""
+        self.close()
+        await asyncio.sleep(seconds)
+        await self.listen()
+
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request after request, until either side has enough."""
+        self._open.add(writer)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while await self.exchange(reader, writer):
                     pass
         finally:
+            self._open.discard(writer)
             writer.close()
 
     async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -87,7 +117,8 @@ class Server:
         self.now += 1
         self.peak = max(self.peak, self.now)
         try:
-            return await self.complete(reader, writer, json.loads(raw))
+            stays = await self.complete(reader, writer, json.loads(raw))
+            return stays and headers.get("connection", "").lower() != "close"
         finally:
             self.now -= 1
 
@@ -97,8 +128,13 @@ class Server:
         self.bodies.append(body)
         if self.log:
             self._note(body)
+        if self.outage and number == self.outage[0]:
+            self._away = asyncio.create_task(self.vanish(self.outage[1]))
         fault = self.fault(number, body) or Fault()
         if not await _waited(reader, max(fault.hang, self.latency)):
+            return False
+        if fault.reset:  # what was not sent is dropped, so that the client sees a reset and not an end
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
         if fault.status != 200:
             return await self.send(writer, fault, b"")
@@ -169,11 +205,10 @@ def served(fault: Callable[[int, Body], Fault | None] = lambda *_: None, **setti
     ready, stop = threading.Event(), asyncio.Event()
 
     async def run() -> None:
-        listening = await asyncio.start_server(server.talk, "127.0.0.1", server.port, limit=2**24)
-        server.port = listening.sockets[0].getsockname()[1]
+        await server.listen()
         ready.set()
         await stop.wait()
-        listening.close()
+        server.close()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
             with suppress(asyncio.CancelledError):
