@@ -51,10 +51,10 @@ class Case:
     def served(self, needed: int, port: int = 0) -> Iterator[Server]:
         """Serve those who need so many requests where nothing goes wrong."""
         outage = (needed // 2, self.dead) if self.dead else None
-        with served(self._sometimes, latency=LATENCY, port=port, outage=outage) as server:
+        with served(self.fails, latency=LATENCY, port=port, outage=outage) as server:
             yield server
 
-    def _sometimes(self, number: int, body: Body) -> Fault | None:
+    def fails(self, number: int, body: Body) -> Fault | None:
         """Fail a fixed share of requests, drawn by number."""
         del body
         return self.fault if random.Random(number).random() < SHARE else None
