@@ -2,8 +2,8 @@
 
 The same run is made against a server of ours (bench/endpoint.py) that is well, then against one with each fault, then
 against one that is dead for a while in the middle. Rows lost or changed against the undisturbed run must be none, but
-where the fault is an answer of its own (content filter): there the row must say so. Beside it stands what peers make of
-the same server (bench/peers.py), who are asked for less: plain prompts, two samples each, no labels.
+where the fault is an answer of its own (content filter): there a solution may become undecided.
+Beside it: what peers make of the same server (bench/peers.py), asked for less: prompts, two samples each, no labels.
 """
 
 import argparse
@@ -58,11 +58,14 @@ def run(out: Path, server: Server, problems: int) -> Ran:
 
 def compared(name: str, well: Ran, ill: Ran) -> dict[str, Any]:
     """Return a row of the table."""
-    same = sum(ill.rows.get(key) == row for key, row in well.rows.items())
+    pairs = [(row, ill.rows[key]) for key, row in well.rows.items() if key in ill.rows]
     return {
         "fault": name,
-        "rows lost": len(well.rows.keys() - ill.rows.keys()),
-        "rows that differ": len(well.rows) - same,
+        "rows lost": len(well.rows) - len(pairs),
+        "rows that differ": sum(one != other for one, other in pairs),
+        "labels that differ": sum(
+            one["labels"] != other["labels"] for one, other in pairs if one["kept"] and other["kept"]
+        ),
         "requests": f"{ill.requests / well.requests:.2f} x",
         "seconds": f"{ill.seconds:.0f} ({ill.seconds - well.seconds:+.0f})",
         "peak in flight": ill.peak,
