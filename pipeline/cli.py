@@ -44,7 +44,7 @@ def synth(options: argparse.Namespace) -> int:
     with shards.lock(out):
         made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
         stopped = _label(made, made.plan(tasks), loaded)
-    print("\n".join(["", str(made.place), *summarise(made.place).lines()]))
+    print("\n".join(["", str(made.place), *summarise(made.place).lines(), *progress.spent(made.place)]))
     if stopped:
         print(f"stopped before the end: {stopped}")
     return STOPPED if stopped else 0
@@ -89,7 +89,7 @@ def _load(chosen: Recipe) -> Loaded:
 
 def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str | None:
     """Label what is owed; where it was stopped before the end, return why and how to go on."""
-    from pipeline import cluster  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
+    from pipeline.cluster import connection, driver  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
 
     shards.settle(made.place, plan)
     run.card(made, loaded)
@@ -100,8 +100,8 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
     total, left = (sum(map(len, some.values())) for some in (plan, owed))
     with _stopping() as stopping, progress.display(made.place, total, total - left, made.recipe.budget) as shown:
         if not shown.over:
-            with cluster.connected(made.recipe.cluster.address):
-                finished = cluster.Driver(made, owed, lambda: stopping() or bool(shown.over), shown.show).work()
+            with connection.connected(made.recipe.cluster.address):
+                finished = driver.Driver(made, owed, lambda: stopping() or bool(shown.over), shown.show).work()
             shards.settle(made.place, plan)
             if finished:
                 return None

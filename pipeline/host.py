@@ -1,4 +1,4 @@
-"""One copy of an engine, in a process of its own. `pipeline/cluster.py` makes it an actor, found by its name."""
+"""One copy of an engine, in a process of its own. `pipeline/cluster/` makes it an actor, found by its name."""
 
 import logging
 import os
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from data.asks import Ask, Reply
 from data.errors import Died, SettingError
+from pipeline import logs
 from pipeline.engines.make import make
 from pipeline.limiter import Limited
 from pipeline.settings import Recipe
@@ -20,6 +21,7 @@ class EngineActor:
     """One copy of an engine, made when first used: the error of one that cannot be made reaches whoever asks."""
 
     def __init__(self, specification: str, recipe: Recipe, gpus: int) -> None:
+        self._records = logs.keep(specification)
         self._specification, self._recipe, self._gpus = specification, recipe, gpus
 
     @cached_property
@@ -50,6 +52,10 @@ class EngineActor:
         seen = self._engine.counts()
         told = {name: getattr(seen, name) for name in ("in_flight", "waiting", "limit", "sent", "retried")}
         return told | {"errors": dict(seen.errors), "down": seen.down_since is not None}
+
+    async def said(self) -> list[logs.Entry]:
+        """Return what this process has logged since it was last asked."""
+        return self._records.take()
 
     async def _alive(self, answer: Awaitable[T]) -> T:
         try:

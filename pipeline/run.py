@@ -7,6 +7,7 @@ A run's own ledger lies within it, so that a run can be moved; one that is share
 
 import json
 import platform
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -29,8 +30,9 @@ _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An opened run: where it lies, where its ledger lies, how it is cut into shards, and under which recipe."""
+    """An opened run: its id, where it and its ledger lie, how it is cut into shards, and under which recipe."""
 
+    id: str
     place: Place
     ledger: Place
     bits: int
@@ -56,8 +58,10 @@ def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledg
         _refuse_changes(place, known, recipe, fingerprint)
     bits = known["bits"] if known else shards.bits_for(solutions)
     shared = _resolved(ledger) if ledger else known and known["ledger"]
-    run = Run(place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
+    name = (known or {}).get("id") or uuid.uuid4().hex[:12]
+    run = Run(name, place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
     told = {
+        "id": name,
         "recipe": recipe.dump(),
         "fingerprint": fingerprint,
         "bits": bits,
@@ -75,7 +79,12 @@ def find(out: str) -> Run:
     if known is None:
         raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
     return Run(
-        place, places.at(known["ledger"] or place / LEDGER), known["bits"], known["fingerprint"], _made(place, known)
+        known.get("id", ""),
+        place,
+        places.at(known["ledger"] or place / LEDGER),
+        known["bits"],
+        known["fingerprint"],
+        _made(place, known),
     )
 
 

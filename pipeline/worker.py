@@ -1,4 +1,4 @@
-"""One process's share of the labelling: whole shards, many solutions at once. `pipeline/cluster.py` makes it an actor.
+"""One process's share of the labelling: whole shards, many solutions at once. `pipeline/cluster/` makes it an actor.
 
 Each shard has its ledger; comparisons, the room for solutions and the counts are shared by all.
 """

@@ -3,6 +3,7 @@
 An undisturbed run is the measure: whatever happened on the way, the same command must end with the same bytes.
 """
 
+import json
 import os
 import signal
 from collections import Counter
@@ -49,6 +50,17 @@ def test_a_run_ends_with_every_solution_labelled_or_rejected_with_a_reason(undis
     assert asked(undisturbed) == len(recorded(undisturbed))
     assert f"{SOLUTIONS} of {SOLUTIONS} solutions" in said("status", undisturbed)
     assert "first error   label" in said("show", undisturbed)
+
+
+def test_a_run_leaves_metrics_and_a_log(undisturbed: Path) -> None:
+    last = json.loads((undisturbed / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["finished"] <= SOLUTIONS
+    log = [json.loads(line) for line in (undisturbed / "log.jsonl").read_text().splitlines()]
+    messages = [one["message"] for one in log]
+    assert f"{SOLUTIONS} solutions in" in messages[0]
+    assert any(message.startswith("engine scripted/") for message in messages)
+    assert "finished" in messages
+    assert {one["run"] for one in log} == {json.loads((undisturbed / "run.json").read_text())["id"]}
 
 
 def test_the_same_command_again_does_nothing_and_says_so(undisturbed: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_request_that_hangs_is_called_off_and_sent_again() -> None:
 
     assert 61 <= run(main()) <= 62
     assert fake.flying == 0
-    assert limited.counts().errors == {"absent": 1}
+    assert limited.counts().errors == {"timeout": 1}
 
 
 def test_never_more_in_flight_than_the_setting() -> None:

@@ -12,6 +12,8 @@ from pipeline.memory import Paid
 from pipeline.progress import Progress
 from pipeline.settings import Budget
 
+STATE = {"in_flight": 3, "waiting": 0, "limit": 16, "sent": 9, "retried": 1, "down": False, "errors": {"HTTP 503": 1}}
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
@@ -21,7 +23,7 @@ def place(tmp_path: Path) -> Place:
 def one_driver(place: Place, paid: Paid, budget: Budget) -> str | None:
     with progress.display(place, 10, 0, budget) as shown:
         if not shown.over:
-            shown.show(Progress(2, 1, {"a": paid}), {"a": {"in_flight": 3}})
+            shown.show(Progress(2, 1, {"a": paid}), {"a": STATE})
     return shown.over
 
 
@@ -48,7 +50,7 @@ def test_money_is_counted_by_engine_and_hours_by_the_clock() -> None:
 @pytest.mark.parametrize("left", [b"", b"{", b"[]", b"null", b'{"engines": {"a": {"asked": 1}}}', b'{"engines": 3}'])
 def test_a_torn_or_older_note_is_passed_over(place: Place, left: bytes) -> None:
     (place / progress.FILE).write(left)
-    (place / progress.EARLIER).write(left + b"\n")
+    (place / progress.METRICS).write(left + b"\n")
     assert progress.told(place) == []
     assert one_driver(place, Paid(1, 0, 5, 5), Budget(tokens=10)) is None
     assert json.loads((place / progress.FILE).read())["asked"] == 1

@@ -1,135 +1,34 @@
-"""The stages on Ray; the only file that imports ray. `stages/` holds plain async functions, lifted onto actors here.
+"""The driver: gives out the owed shards of a run, writes finished ones, gives a dead worker's to another."""
 
-Engines are actors, shared by all roles that name the same specification, each in as many copies as asked for; workers
-are actors that label shards; the driver gives out shards, writes finished ones, and gives a dead worker's to another.
-Actors that do not fit yet start when nodes join. Whatever dies, replies are in the ledger already.
-"""
-
-import asyncio
-import itertools
 import logging
-import os
-import random
 import time
 import uuid
-import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError
 
 from data import shards
-from data.asks import Ask, Reply
-from data.errors import PipelineError, RunError, SettingError, Unavailable
+from data.errors import RunError, SettingError
 from data.records import Task
 from data.shards import Packed
+from pipeline import logs
+from pipeline.cluster.connection import preflight
+from pipeline.cluster.meters import Meters
+from pipeline.cluster.workers import Actor, WorkerActor, plainly
 from pipeline.host import EngineActor
-from pipeline.limiter import GaveUp
+from pipeline.logs import Log
 from pipeline.progress import Health, Progress
 from pipeline.run import Run
 from pipeline.seat import Seat
-from pipeline.settings import Cluster
-from pipeline.watch import Stall, knock
-from pipeline.worker import Worker
-from stages.engine import Scores
+from pipeline.watch import Stall
 
-Actor = Any  # a handle on an actor: its methods are made at run time
-Fleet = Mapping[str, tuple[str, tuple[str, ...]]]  # specification -> its model, and the names of its copies that are up
-
+_logger = logging.getLogger(__name__)
 ATTEMPTS = 5  # times a shard is given out again after its worker died
 BEAT, LOOK = 0.5, 5.0  # seconds between looks at the workers, and at the engines' health
-
-
-@dataclass(slots=True)
-class Remote:
-    """Engine over the actors of one specification; asks again, ever more slowly, until `patience` seconds are over.
-
-    Asks about one problem go to the same copy, which then has its prompt cached; to the next one while that is down.
-    """
-
-    model: str
-    patience: float
-    names: Sequence[str] = ()
-    _down: bool = False
-
-    async def reply(self, ask: Ask) -> Reply:
-        """Return the engine's reply. Raises Unavailable where patience ends."""
-        reply: Reply = await self._asked(ask, lambda actor: actor.reply.remote(ask, self.model))
-        return reply
-
-    async def score(self, ask: Ask, text: str) -> Scores:
-        """Return the engine's scores. Raises as `reply`."""
-        scores: Scores = await self._asked(ask, lambda actor: actor.score.remote(ask, text))
-        return scores
-
-    async def _asked(self, ask: Ask, send: Callable[[Actor], Awaitable[Any]]) -> Any:
-        home, end = zlib.crc32(ask.messages[-1].content.encode("utf-8", "replace")), time.monotonic() + self.patience
-        for attempt in itertools.count():
-            pause = min(30.0, 0.25 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.5)
-            try:
-                with _plainly():
-                    answer = await send(_actor(self.names[(home + attempt) % len(self.names)]))
-                self._down = False
-            except GaveUp:
-                raise  # its limiter has been patient already
-            except (Unavailable, RayActorError) as error:
-                self._warn(error)
-                if time.monotonic() + pause > end:
-                    raise Unavailable(f"{self.model} did not answer for {self.patience:g} s: {error}") from error
-            else:
-                return answer
-            await asyncio.sleep(pause)
-        raise AssertionError("unreachable: the count has no end")
-
-    def _warn(self, error: Exception) -> None:
-        """Say once that the engine does not answer, not once for each ask that waits for it."""
-        if not self._down and isinstance(error, RayActorError):
-            logging.getLogger(__name__).warning("%s does not answer, and is asked again: %s", self.model, error)
-            self._down = True
-
-
-@cache
-def _actor(name: str) -> Actor:
-    """Find an actor by name: a handle among a worker's arguments would keep it from being restarted."""
-    return ray.get_actor(name)
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """Raise what an actor raised on purpose as it was: as Ray hands it on, its message is a traceback with a pid."""
-    try:
-        yield
-    except RayTaskError as error:
-        if isinstance(error.cause, PipelineError):
-            raise error.cause from None
-        raise
-
-
-class WorkerActor:
-    """A worker whose engines are actors."""
-
-    def __init__(self, run: Run) -> None:
-        self._patience = run.recipe.cluster.patience
-        self._engines: dict[str, Remote] = {}
-        self._worker = Worker(run, self._engines)
-
-    async def label(self, part: str, tasks: tuple[Task, ...], digest: str, fleet: Fleet) -> Packed | None:
-        """Label a shard as `Worker` does, with the engines that are up now."""
-        for specification, (model, names) in fleet.items():
-            self._engines.setdefault(specification, Remote(model, self._patience)).names = names
-        return await self._worker.label(part, tasks, digest)
-
-    async def progress(self) -> Progress:
-        """Return this worker's counts."""
-        return await self._worker.progress()
-
-    async def drain(self) -> None:
-        """Ask nothing new."""
-        await self._worker.drain()
 
 
 @dataclass(slots=True)
@@ -143,6 +42,9 @@ class Driver:
     _hosts: dict[str, Actor] = field(default_factory=dict)
     _health: dict[str, dict[str, Any]] = field(default_factory=dict)
     _looked: float = 0.0
+    _log: Log = field(init=False)
+    _records: logs.Records = field(init=False)
+    _meters: Meters = field(default_factory=Meters)
     _pending: dict[Any, tuple[str, str]] = field(default_factory=dict)
     _fleet: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     _seats: list[Seat] = field(default_factory=list)
@@ -150,10 +52,28 @@ class Driver:
 
     def work(self) -> bool:
         """Label everything owed; False where it was stopped. Raises what ends a run: Unavailable, RunError."""
-        self._start()
+        driver = uuid.uuid4().hex[:8]
+        self._log, self._records = Log(self.run.place, self.run.id, driver), logs.keep("driver")
+        try:
+            self._start(driver)
+            done = self._work()
+            _logger.info("finished" if done else "stopped")
+        except BaseException as error:
+            _logger.info("ended: %s: %s", type(error).__name__, error)
+            raise
+        else:
+            return done
+        finally:
+            with suppress(Exception):  # nobody may be left who could answer
+                self._fetch([*self._up(), *(seat.actor for seat in self._seats)])
+            self._log.flush()
+            self._records.close()
+
+    def _work(self) -> bool:
         waiting, drained, stall = list(self.owed), False, Stall(self.run.recipe.cluster.stall)
         while waiting or any(seat.parts for seat in self._seats):
             if self.stopping() and not drained:
+                _logger.info("stopping: nothing new is asked")
                 ray.get([seat.actor.drain.remote() for seat in self._seats if seat.started])
                 waiting, drained = [], True
             self._join()
@@ -162,27 +82,33 @@ class Driver:
                 waiting += self._finish(ref)
             self._look_after()
             self.show(now := self._count(), self._health)
+            self._meters.set(now, self._health, self.run.id)
             stall.look(now, sum(len(self.owed[part]) for seat in self._seats for part in seat.parts.values()))
         return not drained
 
-    def _start(self) -> None:
+    def _start(self, driver: str) -> None:
         """Ask for all actors, and wait for one copy of each engine."""
         settings, recipe = self.run.recipe.cluster, self.run.recipe
         specifications = recipe.engines(sampled=any(t.given is None for tasks in self.owed.values() for t in tasks))
         some = ray.cluster_resources().get("GPU", 0) > 0
         gpus = {one: settings.gpus_of(one, some=some) for one in specifications}
         preflight(settings, gpus)
-        run = uuid.uuid4().hex[:8]
+        owed, have = sum(map(len, self.owed.values())), ray.cluster_resources()
+        _logger.info(
+            "%d solutions in %d shards are owed; CPUs %g, GPUs %g",
+            *(owed, len(self.owed)),
+            *(have.get(kind, 0) for kind in ("CPU", "GPU")),
+        )
         for one in specifications:
             host = ray.remote(num_cpus=settings.cpus, num_gpus=gpus[one], max_restarts=-1, max_concurrency=10_000)
             for copy in range(settings.copies(one)):
-                name = f"{one}/{run}/{copy}"
+                name = f"{one}/{driver}/{copy}"
                 actor = host(EngineActor).options(name=name).remote(one, recipe, gpus[one])
                 self._hosts[name] = actor
                 self._pending[actor.model.remote()] = one, name
         # Workers set no CPU aside: where nodes have gone, they must not take the room an engine needs to start again.
         work = ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_restarts=-1, max_concurrency=1000)(WorkerActor)
-        actors = [work.remote(self.run) for _ in range(settings.workers)]
+        actors = [work.remote(self.run, number) for number in range(settings.workers)]
         self._seats = [Seat(actor, actor.progress.remote()) for actor in actors]
         while len(self._fleet) < len(specifications):
             self._join(wait=BEAT)
@@ -192,7 +118,7 @@ class Driver:
         for ref in _done(list(self._pending), wait):
             specification, name = self._pending.pop(ref)
             try:
-                with _plainly():
+                with plainly():
                     model: str = ray.get(ref)
             except RayActorError:  # it was killed as it started, and is started again
                 self._pending[self._hosts[name].model.remote()] = specification, name
@@ -201,6 +127,7 @@ class Driver:
             if first != model:
                 raise SettingError(f"copies of {specification} differ: {first} and {model}")
             self._fleet[specification] = model, (*names, name)
+            _logger.info("engine %s is up as %s", name, model)
         new = {seat.ready: seat for seat in self._seats if not seat.started}
         for ref in _done(list(new), 0):
             try:
@@ -227,13 +154,14 @@ class Driver:
         seat = next(seat for seat in self._seats if ref in seat.parts)
         part = seat.parts.pop(ref)
         try:
-            with _plainly():
+            with plainly():
                 packed: Packed | None = ray.get(ref)
         except RayActorError as error:
             seat.wait()
             self._attempts[part] = self._attempts.get(part, 0) + 1
+            _logger.warning("a worker died; shard %s is given out again", part)
             if self._attempts[part] >= ATTEMPTS:
-                raise RunError(f"the workers on shard {part} died {ATTEMPTS} times: {error}") from error
+                raise RunError(_lost(part, error)) from error
             return [part]
         if packed:
             shards.enter(self.run.place, shards.seal(self.run.place, packed))
@@ -248,16 +176,35 @@ class Driver:
         return sum((seat.counts for seat in self._seats), Progress())
 
     def _look_after(self) -> None:
-        """Ask the engines, now and then, how they are; of one that does not answer, what it said last stays."""
+        """Ask the engines, now and then, how they are, and everybody for what was logged."""
         if time.monotonic() < self._looked + LOOK:
             return
         self._looked = time.monotonic()
-        up = [name for _, names in self._fleet.values() for name in names]
-        asked = {self._hosts[name].health.remote(): name for name in up}
+        up = self._up()
+        asked = {host.health.remote(): name for host, name in up.items()}
         for ref in _done(list(asked), BEAT, every=True):
+            try:
+                self._health[asked[ref]] = ray.get(ref)
+            except RayActorError:
+                self._health[asked[ref]] = {"down": True}
+        self._fetch([*up, *(seat.actor for seat in self._seats if seat.started)])
+
+    def _up(self) -> dict[Actor, str]:
+        return {self._hosts[name]: name for _, names in self._fleet.values() for name in names}
+
+    def _fetch(self, actors: Sequence[Actor]) -> None:
+        """Write down what this process and the actors have logged."""
+        self._log.add(self._records.take())
+        for ref in _done([actor.said.remote() for actor in actors], BEAT, every=True):
             with suppress(RayActorError):
-                if told := ray.get(ref):
-                    self._health[asked[ref]] = told
+                self._log.add(ray.get(ref))
+
+
+def _lost(part: str, error: RayActorError) -> str:
+    """Say why a shard cannot be labelled: Ray is gone, or whatever gets this shard dies."""
+    if not any(node["Alive"] for node in ray.nodes()):
+        return "Ray's last node has gone (killed, or out of memory?): start it, and give the same command again"
+    return f"the workers on shard {part} died {ATTEMPTS} times: {error}"
 
 
 def _done(refs: list[Any], wait: float, *, every: bool = False) -> list[Any]:
@@ -267,34 +214,3 @@ def _done(refs: list[Any], wait: float, *, every: bool = False) -> list[Any]:
         return []
     ray.wait(refs, num_returns=len(refs) if every else 1, timeout=wait)
     return list(ray.wait(refs, num_returns=len(refs), timeout=0)[0])
-
-
-def preflight(settings: Cluster, gpus: Mapping[str, int]) -> None:
-    """Raise SettingError where a run would wait for ever: one copy of each engine must fit."""
-    have = ray.cluster_resources()
-    wanted = {"CPU": settings.cpus * len(gpus), "GPU": float(sum(gpus.values()))}
-    for kind, needed in wanted.items():
-        if needed > have.get(kind, 0):
-            raise SettingError(
-                f"{len(gpus)} engines want {needed:g} {kind}s, the cluster has {have.get(kind, 0):g}: "
-                "lower cluster.cpus or cluster.gpus, or add nodes"
-            )
-
-
-@contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, a job to its own; else start one on this machine for as long as this lasts."""
-    if address:
-        knock(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    local = address is None and "RAY_ADDRESS" not in os.environ  # said aloud: Ray would join any cluster it finds here
-    try:
-        ray.init("local" if local else address, include_dashboard=False if local else None, logging_level=logging.ERROR)
-    except Exception as error:
-        what = f"reached at {address}: check cluster.address" if address else "started: is this machine too busy?"
-        raise RunError(f"Ray could not be {what} ({error})") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()

@@ -156,7 +156,7 @@ class OpenAI:
         with _sending():
             answer = await self._client.post("/chat/completions", body=body, cast_to=object)
         if not isinstance(answer, dict):
-            raise Failure("the answer is no JSON object")
+            raise Failure("the answer is no JSON object", cause="unreadable")
         self._answered = True
         return answer
 
@@ -164,14 +164,15 @@ class OpenAI:
         """Return what an error of the SDK means. The only place that decides it."""
         if not isinstance(error, openai.APIStatusError):
             if isinstance(error, openai.APIConnectionError):
-                return Failure(f"{self._words(error)} ({error.__cause__!r:.100})", "absent")
+                return Failure(f"{self._words(error)} ({error.__cause__!r:.100})", "absent", cause="connection")
             return Failure(self._words(error))
         status, words = error.status_code, f"HTTP {error.status_code}: {self._words(error)}"
         ours = status in _OURS or error.code in _OURS_BY_CODE or (status == 403 and not self._answered)
         if ours:
             return SettingError(f"{self.name} would answer every request so: {words}{_ADVICE.get(status, '')}")
         if status in _PASSING or status >= 500:
-            return Failure(words, _KINDS.get(status, "broken"), _retry_after(error.response.headers))
+            kind, pause = _KINDS.get(status, "broken"), _retry_after(error.response.headers)
+            return Failure(words, kind, pause, f"HTTP {status}")
         return Refused(words)
 
     def _words(self, error: openai.OpenAIError) -> str:
@@ -217,9 +218,9 @@ def _sending() -> Iterator[None]:
     except UnicodeEncodeError:
         raise Refused("the question holds characters that are no text") from None
     except (ValueError, RecursionError):
-        raise Failure("the answer is no JSON") from None
+        raise Failure("the answer is no JSON", cause="unreadable") from None
     except OSError as error:
-        raise Failure(f"the connection broke: {error}", "absent") from None
+        raise Failure(f"the connection broke: {error}", "absent", cause="connection") from None
 
 
 @contextmanager
@@ -227,4 +228,4 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise Failure(f"the answer cannot be read: {error}") from None
+        raise Failure(f"the answer cannot be read: {error}", cause="unreadable") from None
