@@ -91,7 +91,8 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
     """Label what is owed; where it was stopped before the end, return why and how to go on."""
     from pipeline.cluster import connection, driver  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
 
-    shards.settle(made.place, plan)
+    for fault in shards.settle(made.place, plan):
+        print(f"{fault}: its shard is made again, from the ledger")
     run.card(made, loaded)
     owed = {part: plan[part] for part in shards.owed(plan, shards.sealed(made.place), made.fingerprint)}
     if not owed:

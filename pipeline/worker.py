@@ -39,6 +39,9 @@ class Worker:
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
         """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
         with Ledger(self._run.ledger, part) as ledger:
+            if ledger.damaged:
+                text = "%d damaged stretches in the ledger of shard %s: what they held is asked again"
+                logging.getLogger(__name__).warning(text, ledger.damaged, part)
             remembering = {name: self._remember(name, ledger) for name in self._engines}
             crew = Crew(self._run.recipe, remembering, self._grader.grade)
             flushing = asyncio.create_task(_flush(ledger))

@@ -1,5 +1,6 @@
 """Shards are planned by content, sealed whole, counted by the manifest alone, and load as a dataset."""
 
+import json
 import os
 import random
 import signal
@@ -217,6 +218,29 @@ def test_settling_strikes_older_plans_and_sweeps_what_no_seal_stands_for(run: Pa
     assert list(shards.sealed(run)) == ["p10"]
     assert sorted(path.name for path in (run / "labelled").iterdir()) == ["mine.parquet", "p10.parquet"]
     assert [path.name for path in (run / "rejected").iterdir()] == ["p10.parquet"]
+
+
+def test_settling_strikes_shards_whose_files_are_gone_or_torn(run: Path) -> None:
+    before = {part: sealed(run, part, 2, 1) for part in ("p00", "p01", "p1")}
+    gone, torn, _ = before
+    (run / "labelled" / f"{gone}.parquet").unlink()
+    file = run / "labelled" / f"{torn}.parquet"
+    file.write_bytes(file.read_bytes()[:-1])
+    faults = shards.settle(run, before)
+    assert [Path(fault.split()[0]).stem for fault in faults] == [gone, torn]
+    assert shards.sealed(run).keys() == before.keys() - {gone, torn}
+    assert not shards.verify(run)
+    assert shards.settle(run, before) == []
+
+
+def test_a_seal_that_knows_no_sizes_is_taken_at_its_word(run: Path) -> None:
+    sealed(run, "p0", 2, 1)
+    lines = [json.loads(line) for line in (run / "manifest.jsonl").read_text().splitlines()]
+    older = [{name: value for name, value in line.items() if not name.endswith("_bytes")} for line in lines]
+    (run / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in older))
+    before = shards.sealed(run)
+    assert shards.settle(run, before) == []
+    assert shards.sealed(run) == before
 
 
 def test_a_sealed_run_loads_as_a_dataset_without_leftovers(run: Path, tmp_path: Path) -> None:
