@@ -70,13 +70,14 @@ class Display:
     took: float
     started: float = field(default_factory=time.time)
     over: str | None = None
-    _left: float = 0.0
-    _sampled: float = 0.0
+    _began: float = field(default_factory=time.monotonic)  # a clock that is set back changes no interval
+    _left: float = float("-inf")
+    _sampled: float = float("-inf")
     _told: dict[str, Any] = field(default_factory=dict)
 
     def show(self, now: Progress, health: Health | None = None) -> None:
         """Draw the counts, leave them now and then, and note where the budget is used up."""
-        seconds = max(time.time() - self.started, 1e-9)
+        seconds = max(time.monotonic() - self._began, 1e-9)
         paid = added(self.paid, now.engines)
         share = f"{now.kept / now.finished:.0%}" if now.finished else "-"
         cost = f", {self.budget.cost(paid):,.2f} spent" if self.budget.prices else ""
@@ -86,13 +87,13 @@ class Display:
             "total": self.total,
             "before": self.before,
             "started": self.started,
-            "at": time.time(),
+            "at": self.started + seconds,
             "asked": now.asked,
             "cost": self.budget.cost(paid),
             "health": dict(health or {}),
         }
         self.over = self.budget.over(paid, self.took + seconds)
-        if time.time() > self._left + (0 if self.place.local else SELDOM):
+        if time.monotonic() > self._left + (0 if self.place.local else SELDOM):
             self.leave()
 
     def leave(self) -> None:
@@ -101,7 +102,7 @@ class Display:
             return
         text = json.dumps(self._told).encode()
         (self.place / FILE).write(text)
-        self._left = time.time()
+        self._left = time.monotonic()
         if self._left > self._sampled + SAMPLED[not self.place.local]:
             (self.place / METRICS).append(text)
             self._sampled = self._left
@@ -129,7 +130,7 @@ def told(place: Place) -> list[str]:
         return []
     seconds = max(left["at"] - left["started"], 1e-9)
     done, rate = left["before"] + left["finished"], left["finished"] / seconds
-    ago = time.time() - left["at"]
+    ago = max(0.0, time.time() - left["at"])
     lines = [f"{done:,} of {left['total']:,} solutions; newest sign of life {ago:,.0f} s ago; {rate:.1f} solutions/s"]
     if done < left["total"] and rate:
         lines.append(f"about {(left['total'] - done) / rate:,.0f} s to go at that rate")
