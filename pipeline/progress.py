@@ -27,14 +27,20 @@ Health = Mapping[str, Mapping[str, Any]]
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of one worker, or of all: solutions finished and kept, and what was paid, by engine."""
+    """Counts of one worker, or of all: solutions in hand, finished and kept, and what was paid, by engine."""
 
     finished: int = 0
     kept: int = 0
     engines: dict[str, Paid] = field(default_factory=dict)
+    held: int = 0
 
     def __add__(self, other: "Progress") -> "Progress":
-        return Progress(self.finished + other.finished, self.kept + other.kept, added(self.engines, other.engines))
+        return Progress(
+            self.finished + other.finished,
+            self.kept + other.kept,
+            added(self.engines, other.engines),
+            self.held + other.held,
+        )
 
     @property
     def asked(self) -> int:

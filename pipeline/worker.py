@@ -38,6 +38,7 @@ class Worker:
 
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
         """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
+        self._progress.held += len(tasks)
         with Ledger(self._run.ledger, part) as ledger:
             if ledger.damaged:
                 text = "%d damaged stretches in the ledger of shard %s: what they held is asked again"
@@ -51,7 +52,7 @@ class Worker:
                 flushing.cancel()
         if any(isinstance(end, Drained) for end in ends):
             return None
-        rows = [schema.row(_labelled(end)) for end in ends]
+        rows = [schema.row(_raised(end)) for end in ends]
         kept, rejected = (
             schema.table([row for row in rows if row["kept"] is side], self._run.metadata()) for side in (True, False)
         )
@@ -70,19 +71,25 @@ class Worker:
         return Remembering(engine, engine.model, ledger, paid, self._stopping)
 
     async def _one(self, task: Task, crew: Crew) -> Labelled:
-        async with self._room:
-            try:
-                labelled = await synth.label(task, crew)
-            except PipelineError:
-                raise
-            except Exception as error:  # one bad row never ends a run: it is kept, with what went wrong
-                logging.getLogger(__name__).exception("solution %s", task.id)
-                labelled = synth.unusable(task, f"failed: {type(error).__name__}: {error}"[:300])
+        try:
+            async with self._room:
+                labelled = await self._labelled(task, crew)
+        finally:
+            self._progress.held -= 1
         self._progress.count(labelled)
         return labelled
 
+    async def _labelled(self, task: Task, crew: Crew) -> Labelled:
+        try:
+            return await synth.label(task, crew)
+        except PipelineError:
+            raise
+        except Exception as error:  # one bad row never ends a run: it is kept, with what went wrong
+            logging.getLogger(__name__).exception("solution %s", task.id)
+            return synth.unusable(task, f"failed: {type(error).__name__}: {error}"[:300])
 
-def _labelled(end: Labelled | BaseException) -> Labelled:
+
+def _raised(end: Labelled | BaseException) -> Labelled:
     if isinstance(end, BaseException):
         raise end
     return end

@@ -83,7 +83,7 @@ class Driver:
             self._look_after()
             self.show(now := self._count(), self._health)
             self._meters.set(now, self._health, self.run.id)
-            stall.look(now, sum(len(self.owed[part]) for seat in self._seats for part in seat.parts.values()))
+            stall.look(now, now.held)
         return not drained
 
     def _start(self, driver: str) -> None:
@@ -137,17 +137,14 @@ class Driver:
                 new[ref].wait()
 
     def _give(self, waiting: list[str]) -> None:
-        """Keep every worker's room full, and one shard more, so that it never runs dry; the least laden comes first."""
+        """Keep every worker's room full and as much again waiting, so that it never runs dry; the least laden first."""
         room = 2 * self.run.recipe.cluster.in_flight
-        while waiting:
-            laden = [(sum(len(self.owed[p]) for p in seat.parts.values()), i) for i, seat in enumerate(self._seats)]
-            free = [(load, i) for load, i in laden if load < room and self._seats[i].started]
-            if not free:
-                return
-            seat, part = self._seats[min(free)[1]], waiting.pop(0)
+        while waiting and (free := [seat for seat in self._seats if seat.started and seat.load < room]):
+            seat, part = min(free, key=lambda seat: seat.load), waiting.pop(0)
             tasks = self.owed[part]
             digest = shards.digest(tasks, self.run.fingerprint)
             seat.parts[seat.actor.label.remote(part, tasks, digest, self._fleet)] = part
+            seat.load += len(tasks)
 
     def _finish(self, ref: Any) -> list[str]:
         """Write and enter a finished shard; return the shard again where its worker died."""

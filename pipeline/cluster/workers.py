@@ -5,10 +5,10 @@ import itertools
 import logging
 import random
 import time
-import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from data.shards import Packed
 from pipeline import logs
 from pipeline.limiter import GaveUp
 from pipeline.progress import Progress
+from pipeline.routing import choose
 from pipeline.run import Run
 from pipeline.worker import Worker
 from stages.engine import Scores
@@ -32,14 +33,12 @@ Fleet = Mapping[str, tuple[str, tuple[str, ...]]]  # specification -> its model,
 
 @dataclass(slots=True)
 class Remote:
-    """Engine over the actors of one specification; asks again, ever more slowly, until `patience` seconds are over.
-
-    Asks about one problem go to the same copy, which then has its prompt cached; to the next one while that is down.
-    """
+    """Engine over the actors of one specification; asks again, ever more slowly, until `patience` seconds are over."""
 
     model: str
     patience: float
     names: Sequence[str] = ()
+    _flying: Counter[str] = field(default_factory=Counter)
     _down: bool = False
 
     async def reply(self, ask: Ask) -> Reply:
@@ -53,12 +52,14 @@ class Remote:
         return scores
 
     async def _asked(self, ask: Ask, send: Callable[[Actor], Awaitable[Any]]) -> Any:
-        home, end = zlib.crc32(ask.messages[-1].content.encode("utf-8", "replace")), time.monotonic() + self.patience
+        end = time.monotonic() + self.patience
         for attempt in itertools.count():
             pause = min(30.0, 0.25 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.5)
+            name = choose(ask.messages[-1].content, self.names, self._flying, attempt)
+            self._flying[name] += 1
             try:
                 with plainly():
-                    answer = await send(_actor(self.names[(home + attempt) % len(self.names)]))
+                    answer = await send(_actor(name))
                 self._down = False
             except GaveUp:
                 raise  # its limiter has been patient already
@@ -68,6 +69,8 @@ class Remote:
                     raise Unavailable(f"{self.model} did not answer for {self.patience:g} s: {error}") from error
             else:
                 return answer
+            finally:
+                self._flying[name] -= 1
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the count has no end")
 
