@@ -11,8 +11,9 @@ KILLS = 6
 
 
 def test_nothing_is_lost_whatever_is_killed(tmp_path: Path) -> None:
-    outcome = Harness(tmp_path, problems=100, latency=0.15, seed=1).run(KILLS)
+    outcome = Harness(tmp_path, problems=150, latency=0.15, seed=1).run(KILLS)
     assert outcome.kills.total() == KILLS
-    assert (outcome.solutions, outcome.lost, outcome.duplicated) == (200, 0, 0)
+    assert (outcome.solutions, outcome.lost, outcome.duplicated) == (300, 0, 0)
+    assert set(outcome.kills.values()) == {1, 2}  # each of the five kinds, one twice
     assert outcome.identical
     assert outcome.asked_twice <= KILLS * IN_FLIGHT
