@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def synth(options: argparse.Namespace) -> int:
     """Make a run, or go on with the one that lies in `--out`."""
-    chosen = recipe.read(options.dataset, options.recipe, _overrides(options))
+    named = recipe.read(options.dataset, options.recipe, _overrides(options))
+    chosen = recipe.usual(named)
+    if chosen != named:
+        print(f"a GPU is here: {recipe.USUAL} for every role that names no engine (POLICY, COMPLETER, JUDGE)")
     sources.known(chosen.data.source)  # both before a dataset is fetched: what is missing is told at once
     recipe.check(chosen, sampled=False)
     loaded = _load(chosen)

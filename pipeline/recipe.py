@@ -19,6 +19,8 @@ from pipeline.settings import ENGINES, Recipe
 from stages import split
 
 PRESETS = Path(__file__).parent / "recipes"
+USUAL = "vllm:Qwen/Qwen2.5-7B-Instruct"  # solves, and keeps to the judge's form; fits one GPU
+GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def read(source: str | None = None, file: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
@@ -45,6 +47,16 @@ def build(values: Mapping[str, Any]) -> Recipe:
     _check_knobs(recipe.scripted)
     recipe.consensus.made(), recipe.script(), recipe.plan(), split.named(recipe.split)
     return recipe
+
+
+def usual(recipe: Recipe) -> Recipe:
+    """Return the recipe with engines for the roles that need and name none, where this machine has a GPU for them."""
+    values = recipe.dump()
+    asked = [*(values["policy"] if recipe.solutions != "given" else []), *values["judge"], values["completer"]]
+    for role in asked if GPUS.is_dir() else []:
+        if not role["engine"] and role.get("plan") != "none" and role.get("kind") != "equations":
+            role["engine"] = USUAL
+    return build(values)
 
 
 def _check_knobs(scripted: Mapping[str, float]) -> None:

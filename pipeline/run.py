@@ -50,10 +50,15 @@ class Run:
 
 
 def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledger: str | None = None) -> Run:
-    """Open `out` for a recipe, making it where it is new. Raises RunError where it belongs to another recipe."""
+    """Open `out` for a recipe, making it where it is new. Raises RunError where it belongs to another recipe.
+
+    One in which nothing was asked yet, since no engine was there, is as new.
+    """
     place = places.at(out)
     fingerprint = recipe.fingerprint(wordings(recipe))
     known = _read(place)
+    if known and not _begun(place, known):
+        known = None
     if known and not again:
         _refuse_changes(place, known, recipe, fingerprint)
     bits = known["bits"] if known else shards.bits_for(solutions)
@@ -117,6 +122,11 @@ def _read(place: Place) -> dict[str, Any] | None:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{file} cannot be read ({error!r}): restore it, or give another OUT") from None
     return known
+
+
+def _begun(place: Place, known: dict[str, Any]) -> bool:
+    """Whether anything was asked or sealed; a shared ledger is others' as well, and says nothing."""
+    return bool(known["ledger"] or (place / shards.MANIFEST).exists() or (place / LEDGER).names())
 
 
 def _made(place: Place, known: dict[str, Any]) -> Recipe:

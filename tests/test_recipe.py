@@ -6,6 +6,7 @@ import pytest
 
 from data.asks import Sampling
 from data.errors import SettingError
+from pipeline import recipe
 from pipeline.recipe import PRESETS, build, check, read
 from pipeline.settings import Recipe
 
@@ -264,3 +265,21 @@ def test_budgets_and_places_are_not_part_of_what_is_labelled() -> None:
     free = ["budget.tokens=10", "cluster.replicas=3", "cluster.gpus=8"]
     assert read("arith", overrides=free).fingerprint() == read("arith").fingerprint()
     assert read("arith", overrides=["vllm.context=100"]).fingerprint() != read("arith").fingerprint()
+
+
+def test_roles_without_an_engine_get_the_usual_one_where_a_gpu_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    named = recipe.read("math", overrides=["judge.engine=openai:m@http://host/v1"])
+    monkeypatch.setattr(recipe, "GPUS", tmp_path / "none")
+    assert recipe.usual(named) == named
+    with pytest.raises(SettingError, match="no engine for the completer"):
+        recipe.check(named, sampled=True)
+    monkeypatch.setattr(recipe, "GPUS", tmp_path)
+    filled = recipe.usual(named)
+    recipe.check(filled, sampled=True)
+    assert {filled.policy[0].engine, filled.completer.engine} == {recipe.USUAL}
+    assert filled.judge[0].engine == "openai:m@http://host/v1"
+    modelless = ["judge.kind=equations", "completer.plan=none", "solutions=given"]
+    for whole in (recipe.read("arith"), recipe.read("math", overrides=modelless)):
+        assert recipe.usual(whole) == whole
