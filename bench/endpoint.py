@@ -149,8 +149,8 @@ def asked(body: Body) -> Ask:
     """Return the ask a request was made of."""
     messages = [Message(message["role"], message["content"]) for message in body["messages"]]
     prefix = messages.pop().content if body.get("continue_final_message") else ""
-    limit = body["max_tokens"] if "max_tokens" in body else body["max_completion_tokens"]
-    sampling = Sampling(body["temperature"], body["top_p"], body.get("top_k", 0), limit)
+    limit = body.get("max_tokens") or body.get("max_completion_tokens") or Sampling().max_tokens
+    sampling = Sampling(body["temperature"], body["top_p"], max(0, body.get("top_k", 0)), limit)
     first = FIRSTS[body["seed"]] if "seed" in body else 0
     return Ask(tuple(messages), prefix, body.get("n", 1), first, sampling)
 

@@ -95,7 +95,7 @@ class OpenAI:
             with _reading():
                 got = chat.samples(answer, rest, dialect)
                 prompt = prompt or chat.prompt_tokens(answer, ask)
-            if len(got) < rest.n:
+            if len(got) < chat.together(rest, dialect):
                 self._dialect = replace(await self._spoken(), many=False)
             samples += got
         return Reply(tuple(samples), prompt)
@@ -141,12 +141,16 @@ class OpenAI:
 
     async def _ask(self, ask: Ask, extra: Mapping[str, Any] = MappingProxyType({})) -> tuple[chat.Json, Dialect]:
         """Send one request, put otherwise as often as the server's complaints teach something new."""
+        limited = True
         while True:
             dialect = await self._spoken()
             try:
-                return await self._post(chat.body(self._served, ask, dialect) | dict(extra)), dialect
+                return await self._post(chat.body(self._served, ask, dialect, limited=limited) | dict(extra)), dialect
             except openai.OpenAIError as error:
                 complaint = self._words(error) if getattr(error, "status_code", 0) in {400, 422} else ""
+                if limited and chat.no_room(complaint):
+                    limited = False  # the limit is more than there is room for: then the room is the limit
+                    continue
                 better = chat.learn(dialect, complaint, ask)
                 if self._dialect == dialect and better is None:
                     raise self._told(error) from None
