@@ -243,6 +243,23 @@ def test_how_a_prefix_is_continued_can_be_set() -> None:
         assert with_engine(server, use, "#shown").endswith("#shown")
 
 
+def test_a_text_without_roles_is_continued_by_completions() -> None:
+    text = asyncio.run(Scripted().reply(ASK)).samples[0].text
+    cut = text.index("\n\n") + 2
+    with served(owner="anybody") as server:
+
+        async def use(engine: OpenAI) -> tuple[Reply, Reply, str]:
+            whole = await engine.reply(ASK)
+            return whole, await engine.reply(replace(ASK, prefix=text[:cut])), engine.model
+
+        whole, rest, model = with_engine(server, use, "#plain")
+        assert model == f"openai:scripted@{server.url}#plain"
+        assert whole == asyncio.run(Scripted().reply(ASK))
+        assert rest == asyncio.run(Scripted().reply(replace(ASK, prefix=text[:cut])))
+        assert server.bodies[1]["prompt"] == f"{ASK.messages[0].content}\n\n{text[:cut]}"
+        assert "messages" not in server.bodies[1]
+
+
 def test_a_model_that_the_server_does_not_serve_is_said_at_once() -> None:
     with served(models=("other", "third")) as server, pytest.raises(SettingError, match="it serves other, third"):
         reply(server)

@@ -262,6 +262,14 @@ def test_a_prefix_is_continued_exactly_to_the_token(server: Served, solved: list
             assert reply.samples[0].finish == "stop"
 
 
+def test_a_text_without_roles_is_continued_exactly(server: Served) -> None:
+    (whole,) = replies(server.spec() + "#plain", ask(0))
+    text = whole.samples[0].text
+    cut = text.index(" ", 10)
+    (rest,) = replies(server.spec() + "#plain", ask(0, text[:cut]))
+    assert text[:cut] + rest.samples[0].text == text
+
+
 def test_samples_come_in_one_request_and_differ(server: Served) -> None:
     before = server.requests()
     (reply,) = replies(server.spec(), ask(n=16, sampling=Sampling(max_tokens=200)))

@@ -1,4 +1,4 @@
-"""Decides how an ask is put into the chat protocol, and how its answer is read: no I/O.
+"""Decides how an ask is put into the chat protocol, or the older completions, and how its answer is read: no I/O.
 
 Servers differ in what they take; a `Dialect` says how this one is spoken to, and `learn` makes a better one of a
 complaint. An answer is untrusted: whatever is not where it should be is a `ValueError`, never a guess at a text.
@@ -13,7 +13,9 @@ from typing import Any, Literal
 from data.asks import Ask, Finish, Sample, Sampling
 from stages.engine import Scores
 
-Continuing = Literal["exact", "shown"]
+Continuing = Literal["exact", "shown", "plain"]
+"""How a prefix is continued: to the token in a chat, shown to the model, or to the token in a text without roles."""
+
 Json = Mapping[str, Any]
 
 CONTINUE = (
@@ -24,7 +26,7 @@ _FINISH: Mapping[object, Finish] = {
     **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
 }
-_PLAIN: Mapping[str, float] = {  # what vLLM and SGLang would else take from the model's generation_config.json
+_OPEN: Mapping[str, float] = {  # what vLLM and SGLang would else take from the model's generation_config.json
     "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
 }  # fmt: skip
 _NO_ROOM = re.compile(r"maximum context length|max_model_len|\bmax_\w*tokens\W.*too large")
@@ -43,6 +45,11 @@ class Dialect:
     many: bool = True
     many_greedy: bool = True
 
+    @property
+    def path(self) -> str:
+        """Where requests go."""
+        return "/completions" if self.continuing == "plain" else "/chat/completions"
+
 
 def body(model: str, ask: Ask, dialect: Dialect, *, limited: bool = True) -> dict[str, Any]:
     """Return the request for an ask's samples; not `limited`, they may be as long as the context has room."""
@@ -50,10 +57,10 @@ def body(model: str, ask: Ask, dialect: Dialect, *, limited: bool = True) -> dic
     many = together(ask, dialect)
     asked: dict[str, Any] = {
         "model": model,
-        "messages": _messages(ask, dialect),
+        **({"prompt": _text(ask)} if dialect.continuing == "plain" else {"messages": _messages(ask, dialect)}),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        **(_PLAIN if dialect.continuing == "exact" else {}),
+        **({} if dialect.continuing == "shown" else _OPEN),
     }
     wanted = {
         dialect.limit: sampling.max_tokens if limited else None,
@@ -163,13 +170,18 @@ def _messages(ask: Ask, dialect: Dialect) -> list[dict[str, str]]:
     return messages
 
 
+def _text(ask: Ask) -> str:
+    """Return an ask as a text to be continued, for models that know no roles."""
+    return "\n\n".join(message.content for message in ask.messages) + "\n\n" + ask.prefix
+
+
 def _choice(choice: object, exact: bool) -> tuple[str, str, Finish]:
     """Return a choice's text, its reasoning apart, and how it ended.
 
     A server with a reasoning parser takes a text in which no thinking ends for thoughts alone, so also one that goes on
     with a prefix: behind that, it is the continuation.
     """
-    message = choice.get("message") if isinstance(choice, dict) else None
+    message = choice.get("message", {"content": choice.get("text")}) if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise ValueError("a choice without a message")  # noqa: TRY004 - what is wrong is the server's answer
     ended = choice.get("finish_reason")

@@ -71,10 +71,10 @@ class OpenAI:
 
     @property
     def model(self) -> str:
-        """The specification; marked where a prefix is shown to the model, not continued to the token."""
+        """The specification; marked where a prefix is shown to the model, or a text without roles is continued."""
         if self._dialect is None:
             raise Unavailable(f"{self.name} was not connected to yet")
-        return self.name + ("#shown" if self._dialect.continuing == "shown" else "")
+        return self.name + {"exact": "", "shown": "#shown", "plain": "#plain"}[self._dialect.continuing]
 
     @property
     def most(self) -> int | None:
@@ -145,10 +145,11 @@ class OpenAI:
         while True:
             dialect = await self._spoken()
             try:
-                return await self._post(chat.body(self._served, ask, dialect, limited=limited) | dict(extra)), dialect
+                body = chat.body(self._served, ask, dialect, limited=limited) | dict(extra)
+                return await self._post(dialect.path, body), dialect
             except openai.OpenAIError as error:
                 complaint = self._words(error) if getattr(error, "status_code", 0) in {400, 422} else ""
-                if limited and chat.no_room(complaint):
+                if limited and chat.no_room(complaint) and dialect.continuing != "plain":
                     limited = False  # the limit is more than there is room for: then the room is the limit
                     continue
                 better = chat.learn(dialect, complaint, ask)
@@ -156,9 +157,9 @@ class OpenAI:
                     raise self._told(error) from None
                 self._dialect = better if better and self._dialect == dialect else self._dialect
 
-    async def _post(self, body: Mapping[str, Any]) -> chat.Json:
+    async def _post(self, path: str, body: Mapping[str, Any]) -> chat.Json:
         with _sending():
-            answer = await self._client.post("/chat/completions", body=body, cast_to=object)
+            answer = await self._client.post(path, body=body, cast_to=object)
         if not isinstance(answer, dict):
             raise Failure("the answer is no JSON object", cause="unreadable")
         self._answered = True
