@@ -27,12 +27,16 @@ Health = Mapping[str, Mapping[str, Any]]
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of one worker, or of all: solutions in hand, finished and kept, and what was paid, by engine."""
+    """Counts of one worker, or of all: solutions in hand, finished and kept, and what was paid, by engine.
+
+    `lag` is how late the worst event loop is, in seconds at the 99th percentile.
+    """
 
     finished: int = 0
     kept: int = 0
     engines: dict[str, Paid] = field(default_factory=dict)
     held: int = 0
+    lag: float = 0.0
 
     def __add__(self, other: "Progress") -> "Progress":
         return Progress(
@@ -40,6 +44,7 @@ class Progress:
             self.kept + other.kept,
             added(self.engines, other.engines),
             self.held + other.held,
+            max(self.lag, other.lag),
         )
 
     @property
@@ -158,7 +163,7 @@ def spent(place: Place) -> list[str]:
 def _stands(state: Mapping[str, Any]) -> str:
     """Say how an engine is; of an endpoint, how its requests fare."""
     if "sent" not in state:
-        return "DOWN" if state.get("down") else "up"
+        return "DOWN" if state.get("down") else f"up; {state['held']:,} asks in hand, idle {state['idle']:.1%}"
     errors = ", ".join(f"{count:,} {cause}" for cause, count in sorted(state["errors"].items()))
     down = "DOWN; " if state["down"] else ""
     return (

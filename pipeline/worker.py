@@ -17,6 +17,7 @@ from pipeline import synth
 from pipeline.crew import Crew
 from pipeline.grading import Grader
 from pipeline.memory import Drained, Paid, Remembering
+from pipeline.occupancy import Lag
 from pipeline.progress import Progress
 from pipeline.run import Run
 from pipeline.summary import counted
@@ -35,10 +36,13 @@ class Worker:
         self._stopping = asyncio.Event()
         self._progress = Progress()
         self._paid: dict[str, Paid] = {}
+        self._lag = Lag()
+        self._watching: asyncio.Task[None] | None = None
 
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
         """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
         self._progress.held += len(tasks)
+        self._watching = self._watching or asyncio.create_task(self._lag.watch())
         with Ledger(self._run.ledger, part) as ledger:
             if ledger.damaged:
                 text = "%d damaged stretches in the ledger of shard %s: what they held is asked again"
@@ -60,7 +64,7 @@ class Worker:
 
     async def progress(self) -> Progress:
         """Return this worker's counts."""
-        return replace(self._progress, engines=dict(self._paid))
+        return replace(self._progress, engines=dict(self._paid), lag=self._lag.p99)
 
     async def drain(self) -> None:
         """Ask nothing new; what is in flight comes back and is recorded."""
