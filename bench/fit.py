@@ -1,8 +1,8 @@
 """What a finished run teaches the plan `sequential`: `python -m bench.fit RUN` prints `[completer.prior]` for a recipe.
 
-No truth is needed: where the first error lies is the hidden variable of an EM over what the run holds, under the model
-of `stages/posterior.py`. Rollouts that were stopped early serve, too; those of `exhaustive` tell most by far. `passed`
-is not learnt: an error that neither the judge nor the answer shows leaves no trace.
+No truth is needed: where the first error lies is the hidden variable of an EM over what the run holds. The model is
+that of `stages/posterior.py`, but for a hit rate of each prefix's own: over a solution they differ too much. Let the
+run be `exhaustive`. `passed` is not learnt: an error that neither the judge nor the answer shows leaves no trace.
 """
 
 import argparse
@@ -27,6 +27,7 @@ STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 BETAS: tuple[Beta, ...] = tuple((mean * both, (1 - mean) * both) for mean, both in product(MEANS, STRENGTHS))
 
 Kind = Literal["exact", "earlier", "later", "none"]
+Tallies = tuple[Tally, ...]
 KINDS: tuple[Kind, ...] = ("exact", "earlier", "later", "none")
 
 
@@ -39,15 +40,15 @@ class Seen:
     judged: int
     tallies: Mapping[int, Tally]
 
-    def places(self) -> Iterator[tuple[Kind, Tally, Tally]]:
-        """Yield where the first error may lie, with the rollouts from prefixes without it, and with it."""
+    def places(self) -> Iterator[tuple[Kind, Tallies, Tallies]]:
+        """Yield where the first error may lie, with the rollouts of each prefix without it, and of each with it."""
         for error in range(self.steps):
-            good = sum((tally for prefix, tally in self.tallies.items() if prefix <= error), Tally())
-            bad = sum((tally for prefix, tally in self.tallies.items() if prefix > error), OWN[self.outcome])
+            good = tuple(tally for prefix, tally in self.tallies.items() if prefix <= error)
+            bad = (*(tally for prefix, tally in self.tallies.items() if prefix > error), OWN[self.outcome])
             kind: Kind = "exact" if error == self.judged else ("earlier" if error < self.judged else "later")
             yield kind, good, bad
         if self.outcome != "different":
-            yield "none", sum(self.tallies.values(), Tally()), Tally()
+            yield "none", tuple(self.tallies.values()), ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class Guess:
     """One place of one solution's first error, and how probable it is."""
 
     kind: Kind
-    good: Tally
-    bad: Tally
+    good: Tallies
+    bad: Tallies
     share: float
 
 
@@ -68,8 +69,8 @@ def fit(solutions: Sequence[Seen], start: Prior = DEFAULT) -> Prior:
         prior = replace(
             prior,
             **_weights(guesses, start),
-            good=_likeliest(((guess.good, guess.share) for guess in guesses), start.good),
-            bad=_likeliest(((guess.bad, guess.share) for guess in guesses), start.bad),
+            good=_likeliest(((tally, guess.share) for guess in guesses for tally in guess.good), start.good),
+            bad=_likeliest(((tally, guess.share) for guess in guesses for tally in guess.bad), start.bad),
         )
     return prior
 
@@ -78,7 +79,9 @@ def _guesses(solution: Seen, prior: Prior) -> Iterator[Guess]:
     places = list(solution.places())
     room = Counter(kind for kind, _, _ in places)
     chances = [
-        getattr(prior, kind) / room[kind] * math.exp(_log(good, prior.good) + _log(bad, prior.bad))
+        getattr(prior, kind)
+        / room[kind]
+        * math.exp(sum(_log(tally, prior.good) for tally in good) + sum(_log(tally, prior.bad) for tally in bad))
         for kind, good, bad in places
     ]
     for place, chance in zip(places, chances, strict=True):
