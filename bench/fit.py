@@ -17,7 +17,9 @@ from typing import Literal
 
 from bench import table
 from data import schema, shards
+from data.errors import PipelineError, RunError
 from data.records import NO_ERROR, Labelled, Outcome, Tally
+from pipeline.run import find
 from stages.posterior import DEFAULT, OWN, Beta, Prior
 
 ROUNDS = 40
@@ -116,7 +118,10 @@ def _beta(a: float, b: float) -> float:
 
 
 def solutions(run: str) -> Iterator[Seen]:
-    """Yield what a run teaches. Raises RunError where it cannot be read."""
+    """Yield what an exhaustive run teaches. Raises RunError for another: where it did not look it would make sure."""
+    plan = find(run).recipe.completer.plan
+    if plan != "exhaustive":
+        raise RunError(f"{run} was rolled out by {plan!r}, which teaches a false certainty: give an exhaustive run")
     for side in shards.SIDES:
         for part in shards.tables(run, side):
             yield from seen(schema.record(row) for row in part.to_pylist())
@@ -149,7 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the prior and write it down."""
     parser = argparse.ArgumentParser(prog="python -m bench.fit", description="Learn a prior from a finished run.")
     parser.add_argument("run", help="run directory: a path or a URI")
-    prior = fit(list(solutions(parser.parse_args(arguments).run)))
+    try:
+        prior = fit(list(solutions(parser.parse_args(arguments).run)))
+    except PipelineError as error:
+        parser.error(str(error))
     print("\n".join(lines(prior)))
     print(f"# written to {table.write('fit', asdict(prior))}")
     return 0

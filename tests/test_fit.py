@@ -3,10 +3,12 @@
 import random
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bench import fit
+from data.errors import RunError
 from data.records import (
     NO_ERROR,
     Decision,
@@ -21,7 +23,7 @@ from data.records import (
     Trace,
     Verdict,
 )
-from pipeline import recipe
+from pipeline import recipe, run
 from stages.posterior import Prior
 
 STEPS = 6
@@ -70,6 +72,14 @@ def test_what_is_printed_can_be_set() -> None:
     assert read.completer.prior.made() == prior
     table = tomllib.loads("\n".join(fit.lines(prior)))
     assert recipe.build(table).completer.prior.made() == prior
+
+
+def test_a_run_that_only_looked_where_the_judge_pointed_is_refused(tmp_path: Path) -> None:
+    for plan in ("confirm", "exhaustive"):
+        run.start(str(tmp_path / plan), recipe.read("scripted", overrides=[f"completer.plan={plan}"]), 8)
+    with pytest.raises(RunError, match="rolled out by 'confirm'"):
+        list(fit.solutions(str(tmp_path / "confirm")))
+    assert list(fit.solutions(str(tmp_path / "exhaustive"))) == []
 
 
 def test_only_solutions_in_which_the_judge_names_a_step_teach() -> None:
