@@ -12,6 +12,7 @@ import pytest
 
 from bench import plans, real, table
 from bench.real import Found, Source, compare, why
+from data import scripted
 from data.schema import Row
 
 ROOT = Path(__file__).parents[1]
