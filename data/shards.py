@@ -186,13 +186,14 @@ def tables(root: Root, which: Side = "labelled") -> Iterator[pa.Table]:
 
 
 def table(root: Root, seal: Seal, which: Side) -> pa.Table:
-    """Return one side of a sealed shard. Raises RunError for a missing or changed file."""
+    """Return one side of a sealed shard; columns that came after it are null. Raises RunError for a changed file."""
     checksum = seal.sha256(which)
     if not checksum:
         return schema.SCHEMA.empty_table()
     data = _checked(places.at(root) / which / f"{seal.part}.parquet", checksum)
     # not read_table: its scanner's threads may still hold `data` when the interpreter ends, and abort it
-    return parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    rows = parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    return pa.concat_tables([rows, schema.SCHEMA.empty_table()], promote_options="default").select(schema.SCHEMA.names)
 
 
 def read(root: Root, which: Side = "labelled") -> pa.Table:

@@ -85,10 +85,17 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
             raise SettingError(f"{role}.engine=embedded knows only DATASET=arith, not {recipe.data.source!r}")
     if recipe.completer.plan == "none" and recipe.consensus.rule != "judge":
         raise SettingError("completer.plan=none makes no rollouts: set consensus.rule=judge, or another plan")
-    if recipe.consensus.rates and recipe.completer.plan != "exhaustive":
+    if recipe.consensus.rates and (recipe.completer.plan != "exhaustive" or recipe.completer.width):
         raise SettingError(
-            "consensus.threshold and consensus.progress compare hit rates, which only completer.plan=exhaustive "
-            f"gives (not {recipe.completer.plan!r}): set that plan, or leave both out"
+            "consensus.threshold and consensus.progress compare hit rates, which only completer.plan=exhaustive gives "
+            f"(not {recipe.completer.plan!r}), without completer.width: set that, or leave both out"
+        )
+    if recipe.completer.plan != "exhaustive" and (recipe.completer.width or recipe.completer.truncate):
+        raise SettingError("completer.width and completer.truncate are for completer.plan=exhaustive: leave them out")
+    if (recipe.completer.plan == "sequential") != (recipe.consensus.rule == "posterior"):
+        raise SettingError(
+            "completer.plan=sequential weighs how probably the judge is right and consensus.rule=posterior keeps by "
+            f"that: set both or neither (not {recipe.completer.plan!r} with {recipe.consensus.rule!r})"
         )
 
 

@@ -50,6 +50,16 @@ def sealed(root: Path | Place, part: str, kept: int, rejected: int, digest: str 
     return seal
 
 
+def test_a_shard_from_before_a_column_came_reads_with_nulls(tmp_path: Path) -> None:
+    old = rows(task(1)).drop_columns(["posterior"])
+    shards.enter(tmp_path, shards.seal(tmp_path, shards.pack("p0", old, old.slice(0, 0), "d")))
+    (table,) = shards.tables(tmp_path)
+    assert table.schema.names == schema.SCHEMA.names
+    assert table.to_pylist()[0]["posterior"] is None
+    assert table.schema.metadata[b"fingerprint"] == b"f"
+    assert shards.read(tmp_path).num_rows == 1
+
+
 def loaded(root: Path, tmp_path: Path, *name: str) -> datasets.Dataset:
     (root / "README.md").write_text(f"---\n{shards.configs()}---\n# A run\n")
     return datasets.load_dataset(str(root), *name, split="train", cache_dir=str(tmp_path / "cache"))
