@@ -140,8 +140,10 @@ class VLLM(_Settings):
 class Cluster(_Settings):
     """Where and how fast; never what."""
 
-    workers: int = Field(1, ge=1, description="processes that label solutions")
-    in_flight: int = Field(256, ge=1, description="solutions a worker labels at the same time")
+    workers: int | None = Field(None, ge=1, description="processes that label solutions; one for 16 copies of vllm")
+    in_flight: int | None = Field(
+        None, ge=1, description="solutions a worker labels at the same time; 256, or what 128 for a copy of vllm make"
+    )
     cpus: float = Field(0.5, ge=0, description="CPUs set aside for each copy of an engine")
     replicas: int | dict[str, int] = Field(1, description="copies of each engine, or of each specification")
     gpus: int | dict[str, int] | None = Field(
@@ -235,6 +237,20 @@ class Recipe(_Settings):
         """Return the engines that are asked; only where solutions are `sampled`, the policies."""
         roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.kind != "equations"}
         return sorted(roles | ({self.completer.engine} if self.completer.plan != "none" else set()))
+
+    @property
+    def workers(self) -> int:
+        """Processes that label, as `bench.scale` found them needed where it is not said."""
+        return self.cluster.workers or max(1, self._copies // 16)
+
+    @property
+    def in_flight(self) -> int:
+        """Solutions in hand of each worker, likewise: fewer, and GPUs wait."""
+        return self.cluster.in_flight or max(256, 128 * self._copies // self.workers)
+
+    @property
+    def _copies(self) -> int:
+        return sum(self.cluster.copies(one) for one in self.engines(sampled=True) if one.startswith("vllm:"))
 
     def plan(self) -> probes.Settings:
         """Return the plan's settings."""

@@ -32,7 +32,7 @@ class Worker:
     def __init__(self, run: Run, engines: Mapping[str, Engine]) -> None:
         self._run, self._engines = run, engines
         self._grader = Grader(workers=1)
-        self._room = asyncio.Semaphore(run.recipe.cluster.in_flight)
+        self._room = asyncio.Semaphore(run.recipe.in_flight)
         self._stopping = asyncio.Event()
         self._progress = Progress()
         self._paid: dict[str, Paid] = {}

@@ -108,7 +108,7 @@ class Driver:
                 self._pending[actor.model.remote()] = one, name
         # Workers set no CPU aside: where nodes have gone, they must not take the room an engine needs to start again.
         work = ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_restarts=-1, max_concurrency=1000)(WorkerActor)
-        actors = [work.remote(self.run, number) for number in range(settings.workers)]
+        actors = [work.remote(self.run, number) for number in range(recipe.workers)]
         self._seats = [Seat(actor, actor.progress.remote()) for actor in actors]
         while len(self._fleet) < len(specifications):
             self._join(wait=BEAT)
@@ -138,7 +138,7 @@ class Driver:
 
     def _give(self, waiting: list[str]) -> None:
         """Keep every worker's room full and as much again waiting, so that it never runs dry; the least laden first."""
-        room = 2 * self.run.recipe.cluster.in_flight
+        room = 2 * self.run.recipe.in_flight
         while waiting and (free := [seat for seat in self._seats if seat.started and seat.load < room]):
             seat, part = min(free, key=lambda seat: seat.load), waiting.pop(0)
             tasks = self.owed[part]
