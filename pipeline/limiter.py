@@ -27,7 +27,7 @@ BACKOFF = (
     0.5,
     8.0,
 )  # the longest wait after a first failure, and after any: beyond that, pace and parking do the waiting
-PROBE = 1.0, 60.0  # between looks whether an endpoint is back: at first, and at most; each half as long again
+PROBE = 1.0, 10.0  # between looks whether an endpoint is back: at first, and at most; each half as long again
 MANY, FEW, LONG = 20, 5, 10.0  # failures in a row after which an endpoint counts as down: many, or few in long seconds
 MEMORY = 100  # requests over which the share of failures is taken
 CHANCE = 1e-9  # of an ask failing so often at that share, below which it is the ask's fault
