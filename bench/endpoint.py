@@ -165,7 +165,7 @@ class Server:
         reply = await self.engine.reply(asked(body))
         return {
             "object": "chat.completion",
-            "choices": [choice(index, sample) for index, sample in enumerate(reply.samples)],
+            "choices": [choice(index, sample, plain="prompt" in body) for index, sample in enumerate(reply.samples)],
             "usage": {
                 "prompt_tokens": reply.prompt_tokens,
                 "completion_tokens": sum(sample.tokens for sample in reply.samples),
@@ -183,16 +183,22 @@ async def _waited(reader: asyncio.StreamReader, seconds: float) -> bool:
 
 def asked(body: Body) -> Ask:
     """Return the ask a request was made of."""
-    messages = [Message(message["role"], message["content"]) for message in body["messages"]]
-    prefix = messages.pop().content if body.get("continue_final_message") else ""
-    limit = body["max_tokens"] if "max_tokens" in body else body["max_completion_tokens"]
-    sampling = Sampling(body["temperature"], body["top_p"], body.get("top_k", 0), limit)
+    if "prompt" in body:
+        text, _, prefix = body["prompt"].partition("\n\n")
+        messages = [Message("user", text)]
+    else:
+        messages = [Message(message["role"], message["content"]) for message in body["messages"]]
+        prefix = messages.pop().content if body.get("continue_final_message") else ""
+    limit = body.get("max_tokens") or body.get("max_completion_tokens") or Sampling().max_tokens
+    sampling = Sampling(body["temperature"], body["top_p"], max(0, body.get("top_k", 0)), limit)
     first = FIRSTS[body["seed"]] if "seed" in body else 0
     return Ask(tuple(messages), prefix, body.get("n", 1), first, sampling)
 
 
-def choice(index: int, sample: Sample) -> dict[str, Any]:
-    """Return a sample as the protocol writes it."""
+def choice(index: int, sample: Sample, *, plain: bool = False) -> dict[str, Any]:
+    """Return a sample as the protocol writes it; `plain`, as completions do."""
+    if plain:
+        return {"index": index, "text": sample.text, "finish_reason": sample.finish}
     message = {"role": "assistant", "content": sample.text}
     return {"index": index, "message": message, "finish_reason": sample.finish}
 

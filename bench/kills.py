@@ -33,6 +33,7 @@ VICTIMS = {
     "raylet": "/raylet ",
 }
 IN_FLIGHT = 16
+WORKING = 0.8  # share of the kills that wait until the run works; the others may hit it while it starts
 MINUTES = 40.0
 
 
@@ -89,12 +90,15 @@ class Harness:
             while time.monotonic() < end:
                 driver = self._driver("wild")
                 outcome.drivers += 1
-                family = _watch(driver)
-                while driver.poll() is None and sum(outcome.kills.values()) < kills:
+                family, begun = _watch(driver), self._asked()
+                while driver.poll() is None and outcome.kills.total() < kills:
+                    if self.rng.random() < WORKING:
+                        self._await_work(driver, begun)
                     time.sleep(self.rng.uniform(0.2, 3.0))
                     family |= _watch(driver)
-                    victim = self.rng.choice([*VICTIMS, "server"])
-                    if self._kill(victim, driver, family, server):
+                    victims = [one for one in (*VICTIMS, "server") if self._found(one, driver, family)]
+                    victim = min(self.rng.sample(victims, len(victims)), key=lambda one: outcome.kills[one])
+                    if driver.poll() is None and self._kill(victim, driver, family, server):
                         outcome.kills[victim] += 1
                 code = _ended(driver)
                 _bury(family)
@@ -102,15 +106,27 @@ class Harness:
                     return
         raise RuntimeError("the disturbed run came to no end: " + self._told())
 
+    def _asked(self) -> int:
+        """Bytes that the server has noted."""
+        noted = self.folder / "wild.asked"
+        return noted.stat().st_size if noted.exists() else 0
+
+    def _await_work(self, driver: psutil.Popen, begun: int) -> None:
+        """Wait until this driver's workers have asked for something."""
+        while driver.poll() is None and self._asked() <= begun:
+            time.sleep(0.1)
+
+    def _found(self, victim: str, driver: psutil.Popen, family: set[psutil.Process]) -> list[psutil.Process]:
+        if victim in {"driver", "server"}:
+            return [driver]
+        return [process for process in family if VICTIMS[victim] in _line(process)]
+
     def _kill(self, victim: str, driver: psutil.Popen, family: set[psutil.Process], server: "_Server") -> bool:
         if victim == "server":
             server.restart(self.rng.uniform(0.0, 1.0))
             return True
-        found = [driver] if victim == "driver" else [p for p in family if VICTIMS[victim] in _line(p)]
-        if not found:
-            return False
         with suppress(psutil.NoSuchProcess):
-            self.rng.choice(found).kill()
+            self.rng.choice(self._found(victim, driver, family)).kill()
             return True
         return False
 

@@ -2,7 +2,7 @@
 
 The scripted engine answers at once, so what is left is driver, worker, ledger, shards and Ray. Each run is measured
 from outside: CPU seconds and the largest resident memory of each kind of process, bytes left per solution, solutions a
-second. Then `status` on the last run, and how soon a half-finished one asks again.
+second. Then `status` on the last run and on one of a million rows, and how soon a half-finished one asks again.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import psutil
 
 from bench import table
 from data import shards
+from pipeline.summary import counted
 
 ROOT = Path(__file__).parents[1]
 KINDS = {"worker": "ray::WorkerActor", "engine": "ray::EngineActor", "grading": "stages.comparing", "ray": "ray"}
@@ -79,6 +81,23 @@ def status(out: Path) -> float:
     return round(time.monotonic() - started, 1)
 
 
+def grown(run: Path, out: Path, rows: int) -> Path:
+    """Make a finished run of so many rows, of another's: as many shards as such a run has, all sealed."""
+    out.mkdir()
+    bits = shards.bits_for(rows)
+    told = json.loads((run / "run.json").read_text()) | {"bits": bits}
+    (out / "run.json").write_text(json.dumps(told))
+    kept, rejected = (shards.read(run, side) for side in shards.SIDES)
+    share = rows / 2**bits / (kept.num_rows + rejected.num_rows)
+    kept, rejected = (side.slice(0, round(side.num_rows * share)) for side in (kept, rejected))
+    counts = counted(row for side in (kept, rejected) for row in side.to_pylist())
+    packed = shards.pack("p", kept, rejected, "digest", counts)
+    for number in range(2**bits):
+        seal = replace(packed.seal, part=f"p{number:0{bits}b}")
+        shards.enter(out, shards.seal(out, replace(packed, seal=seal)))
+    return out
+
+
 def _start(out: Path, problems: int) -> psutil.Popen:
     command = [sys.executable, "-m", "pipeline", "synth", "--dataset", "scripted", "--limit", str(problems)]
     with out.with_suffix(".log").open("ab") as log:
@@ -115,6 +134,9 @@ def main() -> None:
         runs = [measure(folder / str(problems), problems) for problems in options.problems]
         last = options.problems[-1]
         told = {"runs": runs, "status seconds": status(folder / str(last))}
+        million = grown(folder / str(last), folder / "million", 1_000_000)
+        told["status seconds, 1,000,000 rows"] = status(million)
+        shutil.rmtree(million)
         measure(folder / "half", last, stop_at=0.5)
         told["seconds until a killed run asks again"] = asks_again(folder / "half", last)
     finally:

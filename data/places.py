@@ -32,8 +32,12 @@ class Place:
 
     def names(self) -> list[str]:
         """Names in this folder, sorted; none where it does not exist."""
+        return sorted(self.sizes())
+
+    def sizes(self) -> dict[str, int | None]:
+        """Names in this folder, with the bytes of each file; none where it does not exist."""
         selector = fs.FileSelector(self.path, allow_not_found=True)
-        return sorted(info.base_name for info in self.store.get_file_info(selector))
+        return {info.base_name: info.size for info in self.store.get_file_info(selector)}
 
     def exists(self) -> bool:
         """Whether a file or folder lies here."""

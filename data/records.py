@@ -83,6 +83,16 @@ class Tally:
     misses: int = 0
     cut: int = 0
 
+    @property
+    def decided(self) -> int:
+        """Number of rollouts that count."""
+        return self.hits + self.misses
+
+    @property
+    def drawn(self) -> int:
+        """Number of all rollouts."""
+        return self.decided + self.cut
+
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(self.hits + other.hits, self.misses + other.misses, self.cut + other.cut)
 
@@ -106,12 +116,16 @@ class StepEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Monte Carlo evidence on a whole solution, one entry a step, and the first error it implies (any-hit rule)."""
+    """Monte Carlo evidence on a whole solution, one entry a step, and the first error it implies (any-hit rule).
+
+    `posterior` is the probability that the judge's first error is the true one, where the plan weighs that.
+    """
 
     steps: tuple[StepEstimate, ...]
     first_error: int | None
     reason: str | None = None
     violations: int = 0
+    posterior: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

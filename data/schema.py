@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from data.records import Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Row = dict[str, Any]
 
@@ -49,6 +49,7 @@ SCHEMA = pa.schema(
         ("reachable", _BOOLS),
         ("mc_reason", pa.string()),
         ("violations", pa.int32()),
+        ("posterior", pa.float64()),
         ("rewards", pa.list_(pa.float32())),
         ("kept", pa.bool_()),
         ("agreement", pa.bool_()),
@@ -163,10 +164,11 @@ def _estimated(estimate: Estimate) -> Row:
         "reachable": [step.reachable for step in steps],
         "mc_reason": _clean(estimate.reason),
         "violations": estimate.violations,
+        "posterior": estimate.posterior,
     }
 
 
 def _estimate(row: Row) -> Estimate:
     columns = (row[name] for name in ("hits", "tries", "source", "stopped_early", "reachable"))
     steps = tuple(StepEstimate(*values) for values in zip(*columns, strict=True))
-    return Estimate(steps, row["mc_first_error"], row["mc_reason"], row["violations"])
+    return Estimate(steps, row["mc_first_error"], row["mc_reason"], row["violations"], row["posterior"])

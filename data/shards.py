@@ -38,7 +38,7 @@ _OURS = re.compile(r"p[01]*\.parquet|\.p[01]*\.parquet\.[0-9a-f]{32}\.tmp")
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A finished shard: digest of its tasks, rows a side, and the SHA-256 of each file (None: no row, no file).
+    """A finished shard: digest of its tasks, rows a side, SHA-256 and bytes of each file (None: no row, no file).
 
     `counts` is what the sealer counted over its rows, so that a whole run is summed up without reading them.
     """
@@ -50,10 +50,16 @@ class Seal:
     labelled_sha256: str | None
     rejected_sha256: str | None
     counts: Mapping[str, Any] | None = None
+    labelled_bytes: int | None = None
+    rejected_bytes: int | None = None
 
     def sha256(self, side: Side) -> str | None:
         """Checksum of one side's file."""
         return self.labelled_sha256 if side == "labelled" else self.rejected_sha256
+
+    def size(self, side: Side) -> int | None:
+        """Bytes of one side's file."""
+        return self.labelled_bytes if side == "labelled" else self.rejected_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,8 @@ def pack(part: str, kept: pa.Table, rejected: pa.Table, digest: str, counts: Map
     """Return a finished shard as bytes, and what the manifest is to say of it. A side without rows has no file."""
     files = {side: _parquet(rows) for side, rows in zip(SIDES, (kept, rejected), strict=True) if rows.num_rows}
     labelled, others = (hashlib.sha256(files[side]).hexdigest() if side in files else None for side in SIDES)
-    return Packed(Seal(part, digest, kept.num_rows, rejected.num_rows, labelled, others, counts), files)
+    sizes = (len(files[side]) if side in files else None for side in SIDES)
+    return Packed(Seal(part, digest, kept.num_rows, rejected.num_rows, labelled, others, counts, *sizes), files)
 
 
 def seal(root: Root, packed: Packed) -> Seal:
@@ -148,23 +155,27 @@ def sealed(root: Root) -> dict[str, Seal]:
     return dict(sorted(seals.items()))
 
 
-def settle(root: Root, parts: Collection[str]) -> None:
+def settle(root: Root, parts: Collection[str]) -> list[str]:
     """Make the directory loadable, with exactly the sealed shards of `parts`. For the driver, before and after work.
 
-    Seals of other parts (an older plan's) are struck from the manifest, files that no seal stands for are deleted, and
-    a side without any row gets one empty shard: without it `load_dataset` would refuse the other side too.
+    Seals of other parts (an older plan's) and those whose files are gone or torn are struck from the manifest; returns
+    what was gone or torn. Files that no seal stands for are deleted, and a side without any row gets one empty shard:
+    without it `load_dataset` would refuse the other side too.
     """
     place, seals = places.at(root), sealed(root)
-    current = {name: seal for name, seal in seals.items() if name in parts}
+    found = {side: (place / side).sizes() for side in SIDES}
+    broken = {name: side for name, seal in seals.items() for side in SIDES if _torn(seal, side, found[side])}
+    current = {name: seal for name, seal in seals.items() if name in parts and name not in broken}
     if len(current) < len(seals):
         lines = (json.dumps(asdict(seal)) + "\n" for seal in current.values())
         (place / MANIFEST).write("".join(lines).encode())
     for side in SIDES:
         wanted = {f"{name}.parquet" for name, seal in current.items() if seal.sha256(side)}
-        for name in (place / side).names():
+        for name in found[side]:
             if _OURS.fullmatch(name) and name not in wanted:
                 (place / side / name).delete()
         _settle_empty(place / side / _EMPTY, needed=not wanted)
+    return [f"{place / side / name}.parquet was missing or torn" for name, side in broken.items() if name in parts]
 
 
 def tables(root: Root, which: Side = "labelled") -> Iterator[pa.Table]:
@@ -175,13 +186,14 @@ def tables(root: Root, which: Side = "labelled") -> Iterator[pa.Table]:
 
 
 def table(root: Root, seal: Seal, which: Side) -> pa.Table:
-    """Return one side of a sealed shard. Raises RunError for a missing or changed file."""
+    """Return one side of a sealed shard; columns that came after it are null. Raises RunError for a changed file."""
     checksum = seal.sha256(which)
     if not checksum:
         return schema.SCHEMA.empty_table()
     data = _checked(places.at(root) / which / f"{seal.part}.parquet", checksum)
     # not read_table: its scanner's threads may still hold `data` when the interpreter ends, and abort it
-    return parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    rows = parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    return pa.concat_tables([rows, schema.SCHEMA.empty_table()], promote_options="default").select(schema.SCHEMA.names)
 
 
 def read(root: Root, which: Side = "labelled") -> pa.Table:
@@ -256,10 +268,16 @@ def _checked(file: Place, checksum: str) -> bytes:
     try:
         data = file.read()
     except FileNotFoundError:
-        raise RunError(f"{file} is in the manifest but missing: restore it, or run again in a new directory") from None
+        raise RunError(f"{file} is in the manifest but missing: the same command makes it again") from None
     if hashlib.sha256(data).hexdigest() != checksum:
-        raise RunError(f"{file} is not as it was sealed: restore it, or run again in a new directory")
+        raise RunError(f"{file} is not as it was sealed: delete it, and the same command makes it again")
     return data
+
+
+def _torn(seal: Seal, side: Side, found: Mapping[str, int | None]) -> bool:
+    """Whether a sealed file is not there as it was written, as far as its size tells."""
+    name, size = f"{seal.part}.parquet", seal.size(side)
+    return seal.sha256(side) is not None and (name not in found or (size is not None and size != found[name]))
 
 
 def _settle_empty(file: Place, *, needed: bool) -> None:

@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def synth(options: argparse.Namespace) -> int:
     """Make a run, or go on with the one that lies in `--out`."""
-    chosen = recipe.read(options.dataset, options.recipe, _overrides(options))
+    named = recipe.read(options.dataset, options.recipe, _overrides(options))
+    chosen = recipe.usual(named)
+    if chosen != named:
+        print(f"a GPU is here: {recipe.USUAL} for every role that names no engine (POLICY, COMPLETER, JUDGE)")
     sources.known(chosen.data.source)  # both before a dataset is fetched: what is missing is told at once
     recipe.check(chosen, sampled=False)
     loaded = _load(chosen)
@@ -44,7 +47,7 @@ def synth(options: argparse.Namespace) -> int:
     with shards.lock(out):
         made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
         stopped = _label(made, made.plan(tasks), loaded)
-    print("\n".join(["", str(made.place), *summarise(made.place).lines()]))
+    print("\n".join(["", str(made.place), *summarise(made.place).lines(), *progress.spent(made.place)]))
     if stopped:
         print(f"stopped before the end: {stopped}")
     return STOPPED if stopped else 0
@@ -89,9 +92,10 @@ def _load(chosen: Recipe) -> Loaded:
 
 def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str | None:
     """Label what is owed; where it was stopped before the end, return why and how to go on."""
-    from pipeline import cluster  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
+    from pipeline.cluster import connection, driver  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
 
-    shards.settle(made.place, plan)
+    for fault in shards.settle(made.place, plan):
+        print(f"{fault}: its shard is made again, from the ledger")
     run.card(made, loaded)
     owed = {part: plan[part] for part in shards.owed(plan, shards.sealed(made.place), made.fingerprint)}
     if not owed:
@@ -100,8 +104,8 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
     total, left = (sum(map(len, some.values())) for some in (plan, owed))
     with _stopping() as stopping, progress.display(made.place, total, total - left, made.recipe.budget) as shown:
         if not shown.over:
-            with cluster.connected(made.recipe.cluster.address):
-                finished = cluster.Driver(made, owed, lambda: stopping() or bool(shown.over), shown.show).work()
+            with connection.connected(made.recipe.cluster.address):
+                finished = driver.Driver(made, owed, lambda: stopping() or bool(shown.over), shown.show).work()
             shards.settle(made.place, plan)
             if finished:
                 return None

@@ -1,4 +1,4 @@
-"""One copy of an engine, in a process of its own. `pipeline/cluster.py` makes it an actor, found by its name."""
+"""One copy of an engine, in a process of its own. `pipeline/cluster/` makes it an actor, found by its name."""
 
 import logging
 import os
@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from data.asks import Ask, Reply
 from data.errors import Died, SettingError
+from pipeline import logs
 from pipeline.engines.make import make
 from pipeline.limiter import Limited
+from pipeline.occupancy import Occupancy
 from pipeline.settings import Recipe
 from stages.engine import Engine, Scores
 
@@ -20,6 +22,8 @@ class EngineActor:
     """One copy of an engine, made when first used: the error of one that cannot be made reaches whoever asks."""
 
     def __init__(self, specification: str, recipe: Recipe, gpus: int) -> None:
+        self._records = logs.keep(specification)
+        self._occupancy = Occupancy()
         self._specification, self._recipe, self._gpus = specification, recipe, gpus
 
     @cached_property
@@ -44,16 +48,22 @@ class EngineActor:
         return await self._alive(self._engine.score(ask, text))
 
     async def health(self) -> dict[str, Any]:
-        """Return what an endpoint's limiter has seen; of other engines, nothing."""
+        """Return how busy the engine is, and of an endpoint, what its limiter has seen."""
+        told: dict[str, Any] = {"held": self._occupancy.held, "idle": round(self._occupancy.idle, 4)}
         if not isinstance(self._engine, Limited):
-            return {}
+            return told
         seen = self._engine.counts()
-        told = {name: getattr(seen, name) for name in ("in_flight", "waiting", "limit", "sent", "retried")}
+        told |= {name: getattr(seen, name) for name in ("in_flight", "waiting", "limit", "sent", "retried")}
         return told | {"errors": dict(seen.errors), "down": seen.down_since is not None}
+
+    async def said(self) -> list[logs.Entry]:
+        """Return what this process has logged since it was last asked."""
+        return self._records.take()
 
     async def _alive(self, answer: Awaitable[T]) -> T:
         try:
-            return await answer
+            with self._occupancy.one():
+                return await answer
         except Died:
             logging.getLogger(__name__).exception("%s died; it is started again", self._specification)
             os._exit(1)  # Ray starts the actor again, on any node that has room

@@ -27,18 +27,23 @@ BACKOFF = (
     0.5,
     8.0,
 )  # the longest wait after a first failure, and after any: beyond that, pace and parking do the waiting
-PROBE = 1.0, 60.0  # between looks whether an endpoint is back: at first, and at most; each half as long again
+PROBE = 1.0, 10.0  # between looks whether an endpoint is back: at first, and at most; each half as long again
 MANY, FEW, LONG = 20, 5, 10.0  # failures in a row after which an endpoint counts as down: many, or few in long seconds
 MEMORY = 100  # requests over which the share of failures is taken
 CHANCE = 1e-9  # of an ask failing so often at that share, below which it is the ask's fault
 
 
 class Failure(Unavailable):
-    """One request failed: the endpoint is "busy" (too many requests), "absent", or its answer is "broken"."""
+    """One request failed: the endpoint is "busy" (too many requests), "absent", or its answer is "broken".
 
-    def __init__(self, message: str, kind: Kind = "broken", retry_after: float | None = None) -> None:
+    `cause` is what it is counted under: "HTTP 503", "timeout" ...
+    """
+
+    def __init__(
+        self, message: str, kind: Kind = "broken", retry_after: float | None = None, cause: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.kind, self.retry_after = kind, retry_after
+        self.kind, self.retry_after, self.cause = kind, retry_after, cause or kind
 
 
 class GaveUp(Unavailable):
@@ -74,7 +79,7 @@ DEFAULT: Final = Limits()
 
 @dataclass(slots=True)
 class Counts:
-    """What a limiter has seen: requests sent, sent again, failed by kind; and what goes on now."""
+    """What a limiter has seen: requests sent, sent again, failed or refused by cause; and what goes on now."""
 
     sent: int = 0
     retried: int = 0
@@ -160,6 +165,7 @@ class Limited:
                 self._alive()
                 self._pace.answered(_now(), worth(outcome), full=bool(self._line))
         except Refused:
+            self._counts.errors["refused"] += 1
             self._alive()
             raise
         finally:
@@ -171,7 +177,7 @@ class Limited:
             async with asyncio.timeout(self._limits.deadline):
                 return await send()
         except TimeoutError:
-            return Failure(f"no answer within {self._limits.deadline:g} s", "absent")
+            return Failure(f"no answer within {self._limits.deadline:g} s", "absent", cause="timeout")
         except Failure as failure:
             return failure
         except Unavailable as error:
@@ -217,7 +223,7 @@ class Limited:
     def _failed(self, failure: Failure, sent: float) -> None:
         """Take note: for the pace, for the silence that was asked for, and for whether anybody is there at all."""
         now = _now()
-        self._counts.errors[failure.kind] += 1
+        self._counts.errors[failure.cause] += 1
         self._row += 1
         self._failing_since = now if self._failing_since is None else self._failing_since
         if failure.kind == "busy":

@@ -1,7 +1,7 @@
 """How far a run has come and what it cost: counted by the workers, shown by the driver, left for `status`.
 
-`progress.json` is the newest driver's, also when it was killed; the ones before it are lines of `drivers.jsonl`. A
-budget counts them all.
+`progress.json` is how the newest driver stands, also when it was killed; `metrics.jsonl` how it and all before it stood
+at times, one line each. A budget counts them all: the last line of each driver.
 """
 
 import json
@@ -19,21 +19,33 @@ from data.records import Labelled
 from pipeline.memory import Paid
 from pipeline.settings import Budget
 
-FILE, EARLIER = "progress.json", "drivers.jsonl"
-SELDOM = 5.0  # seconds between looks that are left in a store
+FILE, METRICS = "progress.json", "metrics.jsonl"
+SELDOM = 5.0  # seconds between notes that are left in a store
+SAMPLED = 15.0, 60.0  # seconds between lines of metrics: on a disk, and in a store, where the file is put anew
 Health = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of one worker, or of all: solutions finished and kept, and what was paid, by engine."""
+    """Counts of one worker, or of all: solutions in hand, finished and kept, and what was paid, by engine.
+
+    `lag` is how late the worst event loop is, in seconds at the 99th percentile.
+    """
 
     finished: int = 0
     kept: int = 0
     engines: dict[str, Paid] = field(default_factory=dict)
+    held: int = 0
+    lag: float = 0.0
 
     def __add__(self, other: "Progress") -> "Progress":
-        return Progress(self.finished + other.finished, self.kept + other.kept, added(self.engines, other.engines))
+        return Progress(
+            self.finished + other.finished,
+            self.kept + other.kept,
+            added(self.engines, other.engines),
+            self.held + other.held,
+            max(self.lag, other.lag),
+        )
 
     @property
     def asked(self) -> int:
@@ -69,12 +81,14 @@ class Display:
     took: float
     started: float = field(default_factory=time.time)
     over: str | None = None
-    _left: float = 0.0
+    _began: float = field(default_factory=time.monotonic)  # a clock that is set back changes no interval
+    _left: float = float("-inf")
+    _sampled: float = float("-inf")
     _told: dict[str, Any] = field(default_factory=dict)
 
     def show(self, now: Progress, health: Health | None = None) -> None:
         """Draw the counts, leave them now and then, and note where the budget is used up."""
-        seconds = max(time.time() - self.started, 1e-9)
+        seconds = max(time.monotonic() - self._began, 1e-9)
         paid = added(self.paid, now.engines)
         share = f"{now.kept / now.finished:.0%}" if now.finished else "-"
         cost = f", {self.budget.cost(paid):,.2f} spent" if self.budget.prices else ""
@@ -84,20 +98,25 @@ class Display:
             "total": self.total,
             "before": self.before,
             "started": self.started,
-            "at": time.time(),
+            "at": self.started + seconds,
             "asked": now.asked,
             "cost": self.budget.cost(paid),
             "health": dict(health or {}),
         }
         self.over = self.budget.over(paid, self.took + seconds)
-        if time.time() > self._left + (0 if self.place.local else SELDOM):
+        if time.monotonic() > self._left + (0 if self.place.local else SELDOM):
             self.leave()
 
     def leave(self) -> None:
         """Leave the newest counts where `status` finds them."""
-        if self._told:
-            (self.place / FILE).write(json.dumps(self._told).encode())
-            self._left = time.time()
+        if not self._told:
+            return
+        text = json.dumps(self._told).encode()
+        (self.place / FILE).write(text)
+        self._left = time.monotonic()
+        if self._left > self._sampled + SAMPLED[not self.place.local]:
+            (self.place / METRICS).append(text)
+            self._sampled = self._left
 
 
 @contextmanager
@@ -122,33 +141,52 @@ def told(place: Place) -> list[str]:
         return []
     seconds = max(left["at"] - left["started"], 1e-9)
     done, rate = left["before"] + left["finished"], left["finished"] / seconds
-    ago = time.time() - left["at"]
+    ago = max(0.0, time.time() - left["at"])
     lines = [f"{done:,} of {left['total']:,} solutions; newest sign of life {ago:,.0f} s ago; {rate:.1f} solutions/s"]
     if done < left["total"] and rate:
         lines.append(f"about {(left['total'] - done) / rate:,.0f} s to go at that rate")
-    for name, paid in _paid([*_earlier(place), left]).items():
-        lines.append(
-            f"{name}: asked {paid.asked:,} samples, recalled {paid.recalled:,}; "
-            f"{paid.written:,} tokens written, {paid.read:,} read"
-        )
-    lines += [f"{name}: {', '.join(f'{k} {v}' for k, v in state.items())}" for name, state in left["health"].items()]
-    return [*lines, f"cost {left['cost']:,.2f}"] if left["cost"] else lines
+    lines += [f"{name}: {_stands(state)}" for name, state in left["health"].items()]
+    return [*lines, *spent(place)]
+
+
+def spent(place: Place) -> list[str]:
+    """Return what all drivers of a run were given for what, as lines, an engine each."""
+    left = _left(place / FILE)
+    lines = [
+        f"{name}: asked {paid.asked:,} samples, recalled {paid.recalled:,}; "
+        f"{paid.written:,} tokens written, {paid.read:,} read"
+        for name, paid in _paid([*_earlier(place, left), *([left] if left else [])]).items()
+    ]
+    return [*lines, f"cost {left['cost']:,.2f}"] if left and left["cost"] else lines
+
+
+def _stands(state: Mapping[str, Any]) -> str:
+    """Say how an engine is; of an endpoint, how its requests fare."""
+    if "sent" not in state:
+        return "DOWN" if state.get("down") else f"up; {state['held']:,} asks in hand, idle {state['idle']:.1%}"
+    errors = ", ".join(f"{count:,} {cause}" for cause, count in sorted(state["errors"].items()))
+    down = "DOWN; " if state["down"] else ""
+    return (
+        f"{down}{state['in_flight']:,} requests in flight (limit {state['limit']:,}), {state['waiting']:,} waiting; "
+        f"{state['sent']:,} sent, {state['retried']:,} of them again; failed: {errors or 'none'}"
+    )
 
 
 def _closed(place: Place) -> list[dict[str, Any]]:
-    """Enter what the last driver left among the earlier ones, and return them all."""
+    """Enter how the last driver ended, which may have been killed; return how all ended."""
     left = _left(place / FILE)
-    earlier = _earlier(place)
-    if left and all(one["started"] != left["started"] for one in earlier):
-        (place / EARLIER).append((place / FILE).read())
-        earlier.append(left)
-    return earlier
+    if left is None:
+        return _earlier(place, None)
+    (place / METRICS).append((place / FILE).read())
+    return [*_earlier(place, left), left]
 
 
-def _earlier(place: Place) -> list[dict[str, Any]]:
-    file = place / EARLIER
+def _earlier(place: Place, newest: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return how the drivers before the newest ended."""
+    file = place / METRICS
     lines = file.read().splitlines() if file.exists() else []
-    return [one for line in lines if (one := _read(line))]
+    ends = {one["started"]: one for line in lines if (one := _read(line))}
+    return [one for started, one in ends.items() if newest is None or started != newest["started"]]
 
 
 def _left(file: Place) -> dict[str, Any] | None:
@@ -160,7 +198,8 @@ def _read(text: bytes) -> dict[str, Any] | None:
     try:
         one: dict[str, Any] = json.loads(text)
         one["engines"] = {name: Paid(**paid) for name, paid in one["engines"].items()}
-        one["started"], one["at"], one["before"], one["finished"], one["total"], one["health"], one["cost"]
+        one["started"], one["at"], one["before"], one["finished"], one["total"], one["cost"]
+        [_stands(state) for state in one["health"].values()]
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return one

@@ -19,6 +19,8 @@ from pipeline.settings import ENGINES, Recipe
 from stages import split
 
 PRESETS = Path(__file__).parent / "recipes"
+USUAL = "vllm:Qwen/Qwen2.5-7B-Instruct"  # solves, and keeps to the judge's form; fits one GPU
+GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def read(source: str | None = None, file: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
@@ -47,6 +49,16 @@ def build(values: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
+def usual(recipe: Recipe) -> Recipe:
+    """Return the recipe with engines for the roles that need and name none, where this machine has a GPU for them."""
+    values = recipe.dump()
+    asked = [*(values["policy"] if recipe.solutions != "given" else []), *values["judge"], values["completer"]]
+    for role in asked if GPUS.is_dir() else []:
+        if not role["engine"] and role.get("plan") != "none" and role.get("kind") != "equations":
+            role["engine"] = USUAL
+    return build(values)
+
+
 def _check_knobs(scripted: Mapping[str, float]) -> None:
     kinds = {knob.name: knob.type for knob in fields(Script)}
     for name, value in scripted.items():
@@ -73,10 +85,17 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
             raise SettingError(f"{role}.engine=embedded knows only DATASET=arith, not {recipe.data.source!r}")
     if recipe.completer.plan == "none" and recipe.consensus.rule != "judge":
         raise SettingError("completer.plan=none makes no rollouts: set consensus.rule=judge, or another plan")
-    if recipe.consensus.rates and recipe.completer.plan != "exhaustive":
+    if recipe.consensus.rates and (recipe.completer.plan != "exhaustive" or recipe.completer.width):
         raise SettingError(
-            "consensus.threshold and consensus.progress compare hit rates, which only completer.plan=exhaustive "
-            f"gives (not {recipe.completer.plan!r}): set that plan, or leave both out"
+            "consensus.threshold and consensus.progress compare hit rates, which only completer.plan=exhaustive gives "
+            f"(not {recipe.completer.plan!r}), without completer.width: set that, or leave both out"
+        )
+    if recipe.completer.plan != "exhaustive" and (recipe.completer.width or recipe.completer.truncate):
+        raise SettingError("completer.width and completer.truncate are for completer.plan=exhaustive: leave them out")
+    if (recipe.completer.plan == "sequential") != (recipe.consensus.rule == "posterior"):
+        raise SettingError(
+            "completer.plan=sequential weighs how probably the judge is right and consensus.rule=posterior keeps by "
+            f"that: set both or neither (not {recipe.completer.plan!r} with {recipe.consensus.rule!r})"
         )
 
 

@@ -7,6 +7,7 @@ A run's own ledger lies within it, so that a run can be moved; one that is share
 
 import json
 import platform
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -29,8 +30,9 @@ _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An opened run: where it lies, where its ledger lies, how it is cut into shards, and under which recipe."""
+    """An opened run: its id, where it and its ledger lie, how it is cut into shards, and under which recipe."""
 
+    id: str
     place: Place
     ledger: Place
     bits: int
@@ -48,16 +50,23 @@ class Run:
 
 
 def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledger: str | None = None) -> Run:
-    """Open `out` for a recipe, making it where it is new. Raises RunError where it belongs to another recipe."""
+    """Open `out` for a recipe, making it where it is new. Raises RunError where it belongs to another recipe.
+
+    One in which nothing was asked yet, since no engine was there, is as new.
+    """
     place = places.at(out)
     fingerprint = recipe.fingerprint(wordings(recipe))
     known = _read(place)
+    if known and not _begun(place, known):
+        known = None
     if known and not again:
         _refuse_changes(place, known, recipe, fingerprint)
     bits = known["bits"] if known else shards.bits_for(solutions)
     shared = _resolved(ledger) if ledger else known and known["ledger"]
-    run = Run(place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
+    name = (known or {}).get("id") or uuid.uuid4().hex[:12]
+    run = Run(name, place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
     told = {
+        "id": name,
         "recipe": recipe.dump(),
         "fingerprint": fingerprint,
         "bits": bits,
@@ -75,7 +84,12 @@ def find(out: str) -> Run:
     if known is None:
         raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
     return Run(
-        place, places.at(known["ledger"] or place / LEDGER), known["bits"], known["fingerprint"], _made(place, known)
+        known.get("id", ""),
+        place,
+        places.at(known["ledger"] or place / LEDGER),
+        known["bits"],
+        known["fingerprint"],
+        _made(place, known),
     )
 
 
@@ -108,6 +122,11 @@ def _read(place: Place) -> dict[str, Any] | None:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{file} cannot be read ({error!r}): restore it, or give another OUT") from None
     return known
+
+
+def _begun(place: Place, known: dict[str, Any]) -> bool:
+    """Whether anything was asked or sealed; a shared ledger is others' as well, and says nothing."""
+    return bool(known["ledger"] or (place / shards.MANIFEST).exists() or (place / LEDGER).names())
 
 
 def _made(place: Place, known: dict[str, Any]) -> Recipe:

@@ -1,6 +1,6 @@
 """A worker's place in a run, kept by the driver: who sits there, what it has in hand, what it has counted."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.progress import Progress
@@ -14,6 +14,7 @@ class Seat:
     ready: Any
     started: bool = False
     parts: dict[Any, str] = field(default_factory=dict)
+    load: int = 0  # solutions it still has in hand, as far as is known
     _before: Progress = field(default_factory=Progress)
     _now: Progress = field(default_factory=Progress)
 
@@ -25,9 +26,9 @@ class Seat:
     def look(self, seen: Progress) -> None:
         """Take new counts; those of a worker that was started again begin anew."""
         if seen.finished < self._now.finished or seen.asked < self._now.asked:
-            self._before += self._now
-        self._now = seen
+            self._before += replace(self._now, held=0)
+        self._now, self.load = seen, seen.held
 
     def wait(self) -> None:
         """Take no shards until the actor is up, for the first time or again."""
-        self.started, self.ready = False, self.actor.progress.remote()
+        self.load, self.started, self.ready = 0, False, self.actor.progress.remote()

@@ -15,9 +15,10 @@ from data import asks
 from judges.panel import Rule as PanelRule
 from pipeline.engines.scripted import Script
 from pipeline.memory import Paid
-from stages import consensus, probes, solve
+from stages import consensus, posterior, probes, solve
 
 ENGINES = ("embedded", "scripted", "vllm:MODEL", "openai:MODEL@URL")
+_PRIOR = posterior.DEFAULT
 
 
 class _Settings(BaseModel):
@@ -61,14 +62,38 @@ class Policy(_Settings):
     sampling: Sampling = Sampling()
 
 
+class Prior(_Settings):
+    """What the plan `sequential` believes before it asks; `python -m bench.fit` learns it from a run."""
+
+    exact: float = Field(_PRIOR.exact, description="if the judge names a step: how often that is the first error,")
+    earlier: float = Field(_PRIOR.earlier, description="how often an earlier one is,")
+    later: float = Field(_PRIOR.later, description="how often a later one is,")
+    none: float = Field(_PRIOR.none, description="how often there is none; the four are relative weights")
+    good: tuple[float, float] = Field(_PRIOR.good, description="Beta(a, b) of the hit rate of prefixes without error")
+    bad: tuple[float, float] = Field(_PRIOR.bad, description="Beta(a, b) of the hit rate of prefixes with one")
+    passed: float = Field(_PRIOR.passed, description="how often a right answer that the judge passes has no error")
+
+    def made(self) -> posterior.Prior:
+        """Return the same as the plan takes it."""
+        return posterior.Prior(**self.model_dump())
+
+
 class Completer(_Settings):
     """Who rolls prefixes out, and which ones."""
 
     engine: str = ""
-    plan: Literal["confirm", "bisect", "exhaustive", "none"] = "confirm"
+    plan: Literal["confirm", "sequential", "bisect", "exhaustive", "none"] = "confirm"
     tries: int = Field(8, ge=1, description="decided rollouts needed to call a prefix unreachable")
     spare: int = Field(8, ge=0, description="rollouts that may replace ones that were cut off")
-    wave: int = Field(1, ge=1, description="rollouts asked for at first where one hit is enough; then doubled")
+    wave: int = Field(
+        1, ge=1, description="rollouts asked for at first where sampling may stop early; see stages/probes.py"
+    )
+    width: float | None = Field(
+        None, description="exhaustive stops a prefix once the 95 % interval of its hit rate is as narrow"
+    )
+    truncate: bool = Field(default=False, description="exhaustive stops at the first unreachable prefix")
+    give_up: float = Field(0.3, ge=0, description="sequential stops where the judge is right with this probability")
+    prior: Prior = Prior()
     system: str | None = None
     sampling: Sampling = Sampling()
 
@@ -89,6 +114,7 @@ class Consensus(_Settings):
     rule: consensus.Rule = "first_error"
     threshold: float = 0.0
     progress: float | None = None
+    error: float = Field(0.02, description="rule posterior, plan sequential: a label may be wrong as often as this")
 
     @property
     def rates(self) -> bool:
@@ -114,8 +140,10 @@ class VLLM(_Settings):
 class Cluster(_Settings):
     """Where and how fast; never what."""
 
-    workers: int = Field(1, ge=1, description="processes that label solutions")
-    in_flight: int = Field(256, ge=1, description="solutions a worker labels at the same time")
+    workers: int | None = Field(None, ge=1, description="processes that label solutions; one for 16 copies of vllm")
+    in_flight: int | None = Field(
+        None, ge=1, description="solutions a worker labels at the same time; 256, or what 128 for a copy of vllm make"
+    )
     cpus: float = Field(0.5, ge=0, description="CPUs set aside for each copy of an engine")
     replicas: int | dict[str, int] = Field(1, description="copies of each engine, or of each specification")
     gpus: int | dict[str, int] | None = Field(
@@ -210,9 +238,25 @@ class Recipe(_Settings):
         roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.kind != "equations"}
         return sorted(roles | ({self.completer.engine} if self.completer.plan != "none" else set()))
 
+    @property
+    def workers(self) -> int:
+        """Processes that label, as `bench.scale` found them needed where it is not said."""
+        return self.cluster.workers or max(1, self._copies // 16)
+
+    @property
+    def in_flight(self) -> int:
+        """Solutions in hand of each worker, likewise: fewer, and GPUs wait."""
+        return self.cluster.in_flight or max(256, 128 * self._copies // self.workers)
+
+    @property
+    def _copies(self) -> int:
+        return sum(self.cluster.copies(one) for one in self.engines(sampled=True) if one.startswith("vllm:"))
+
     def plan(self) -> probes.Settings:
         """Return the plan's settings."""
-        return probes.Settings(self.completer.tries, self.completer.spare, self.completer.wave)
+        asked = self.completer
+        counts = asked.tries, asked.spare, asked.wave, asked.width, asked.truncate
+        return probes.Settings(*counts, self.consensus.error, asked.give_up, asked.prior.made())
 
     def dump(self) -> dict[str, Any]:
         """Return all settings as plain values, for run.json and the shards' metadata."""

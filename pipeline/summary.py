@@ -19,6 +19,7 @@ COLUMNS = [
     "first_error",
     "mc_first_error",
     "judge_first_error",
+    "posterior",
     "tokens",
 ]
 
@@ -40,10 +41,15 @@ class Score:
 
 @dataclass(slots=True)
 class Summary:
-    """Counts over all sealed rows of a run."""
+    """Counts over all sealed rows of a run.
+
+    `weighed` labels that were kept have a posterior; `wrong` of them are expected to be wrong.
+    """
 
     solutions: int = 0
     kept: int = 0
+    weighed: int = 0
+    wrong: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     scores: dict[str, Score] = field(default_factory=dict)
@@ -52,6 +58,8 @@ class Summary:
         """Count one row."""
         self.solutions += 1
         self.kept += row["kept"]
+        if row["kept"] and row["posterior"] is not None:
+            self.weighed, self.wrong = self.weighed + 1, self.wrong + 1 - row["posterior"]
         self.reasons.update([] if row["kept"] else [row["reason"]])
         self.tokens.update(row["tokens"])
         if (truth := _truth(row)) is not None:
@@ -62,6 +70,7 @@ class Summary:
         """Add what another one counted, as `counted` gives it."""
         self.solutions += counts["solutions"]
         self.kept += counts["kept"]
+        self.weighed, self.wrong = self.weighed + counts.get("weighed", 0), self.wrong + counts.get("wrong", 0.0)
         self.reasons.update(counts["reasons"])
         self.tokens.update(counts["tokens"])
         for name, other in counts["scores"].items():
@@ -81,6 +90,8 @@ class Summary:
             f"{spent['solve']:,.0f}, rollouts {spent['rollout']:,.0f}, judge {spent['judge']:,.0f}), "
             f"{spent['rollouts']:.1f} rollouts"
         )
+        if self.weighed:
+            yield f"expected to be wrong, by their posteriors: {self.wrong / self.weighed:.1%} of the labels kept"
         if self.scores:
             yield "first error against the truth:  labelled   of them right"
         for name, score in self.scores.items():
@@ -113,6 +124,7 @@ def counted(rows: Iterable[Row]) -> dict[str, Any]:
         summary.count(row)
     scores = {name: asdict(score) for name, score in summary.scores.items()}
     plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
+    plain |= {"weighed": summary.weighed, "wrong": summary.wrong}
     return {"solutions": summary.solutions, "kept": summary.kept, **plain}
 
 

@@ -1,4 +1,4 @@
-"""One process's share of the labelling: whole shards, many solutions at once. `pipeline/cluster.py` makes it an actor.
+"""One process's share of the labelling: whole shards, many solutions at once. `pipeline/cluster/` makes it an actor.
 
 Each shard has its ledger; comparisons, the room for solutions and the counts are shared by all.
 """
@@ -17,6 +17,7 @@ from pipeline import synth
 from pipeline.crew import Crew
 from pipeline.grading import Grader
 from pipeline.memory import Drained, Paid, Remembering
+from pipeline.occupancy import Lag
 from pipeline.progress import Progress
 from pipeline.run import Run
 from pipeline.summary import counted
@@ -31,14 +32,21 @@ class Worker:
     def __init__(self, run: Run, engines: Mapping[str, Engine]) -> None:
         self._run, self._engines = run, engines
         self._grader = Grader(workers=1)
-        self._room = asyncio.Semaphore(run.recipe.cluster.in_flight)
+        self._room = asyncio.Semaphore(run.recipe.in_flight)
         self._stopping = asyncio.Event()
         self._progress = Progress()
         self._paid: dict[str, Paid] = {}
+        self._lag = Lag()
+        self._watching: asyncio.Task[None] | None = None
 
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
         """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
+        self._progress.held += len(tasks)
+        self._watching = self._watching or asyncio.create_task(self._lag.watch())
         with Ledger(self._run.ledger, part) as ledger:
+            if ledger.damaged:
+                text = "%d damaged stretches in the ledger of shard %s: what they held is asked again"
+                logging.getLogger(__name__).warning(text, ledger.damaged, part)
             remembering = {name: self._remember(name, ledger) for name in self._engines}
             crew = Crew(self._run.recipe, remembering, self._grader.grade)
             flushing = asyncio.create_task(_flush(ledger))
@@ -48,7 +56,7 @@ class Worker:
                 flushing.cancel()
         if any(isinstance(end, Drained) for end in ends):
             return None
-        rows = [schema.row(_labelled(end)) for end in ends]
+        rows = [schema.row(_raised(end)) for end in ends]
         kept, rejected = (
             schema.table([row for row in rows if row["kept"] is side], self._run.metadata()) for side in (True, False)
         )
@@ -56,7 +64,7 @@ class Worker:
 
     async def progress(self) -> Progress:
         """Return this worker's counts."""
-        return replace(self._progress, engines=dict(self._paid))
+        return replace(self._progress, engines=dict(self._paid), lag=self._lag.p99)
 
     async def drain(self) -> None:
         """Ask nothing new; what is in flight comes back and is recorded."""
@@ -67,19 +75,25 @@ class Worker:
         return Remembering(engine, engine.model, ledger, paid, self._stopping)
 
     async def _one(self, task: Task, crew: Crew) -> Labelled:
-        async with self._room:
-            try:
-                labelled = await synth.label(task, crew)
-            except PipelineError:
-                raise
-            except Exception as error:  # one bad row never ends a run: it is kept, with what went wrong
-                logging.getLogger(__name__).exception("solution %s", task.id)
-                labelled = synth.unusable(task, f"failed: {type(error).__name__}: {error}"[:300])
+        try:
+            async with self._room:
+                labelled = await self._labelled(task, crew)
+        finally:
+            self._progress.held -= 1
         self._progress.count(labelled)
         return labelled
 
+    async def _labelled(self, task: Task, crew: Crew) -> Labelled:
+        try:
+            return await synth.label(task, crew)
+        except PipelineError:
+            raise
+        except Exception as error:  # one bad row never ends a run: it is kept, with what went wrong
+            logging.getLogger(__name__).exception("solution %s", task.id)
+            return synth.unusable(task, f"failed: {type(error).__name__}: {error}"[:300])
 
-def _labelled(end: Labelled | BaseException) -> Labelled:
+
+def _raised(end: Labelled | BaseException) -> Labelled:
     if isinstance(end, BaseException):
         raise end
     return end

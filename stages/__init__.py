@@ -1,1 +1,1 @@
-"""Floor 2: what happens to one solution, as plain async functions; `pipeline/cluster.py` alone lifts them onto Ray."""
+"""Floor 2: what happens to one solution, as plain async functions; `pipeline/cluster/` alone lifts them onto Ray."""

@@ -13,7 +13,7 @@ from data.errors import SettingError
 from data.records import NO_ERROR, Decision, Estimate, Outcome, StepEstimate, Trace, Verdict
 from stages.probes import first_error
 
-Rule = Literal["first_error", "every_step", "mc", "judge"]
+Rule = Literal["first_error", "every_step", "mc", "judge", "posterior"]
 
 Reason = Literal[
     "empty",  # the solution has no step
@@ -28,6 +28,7 @@ Reason = Literal[
     "judge_earlier",  # the judge names an earlier step than the rollouts
     "judge_later",  # the judge names a later step than the rollouts
     "steps_differ",  # the first errors agree, a later prefix does not
+    "judge_unlikely",  # the judge's first error is probably not the true one
 ]
 
 UNDECIDED: Final[frozenset[Reason]] = frozenset(
@@ -44,21 +45,24 @@ class Settings:
     """How evidence becomes labels.
 
     `rule`: first_error keeps where judge and rollouts agree on the first error's position (Lessons, arXiv 2501.07301);
-    every_step where they agree on every prefix; mc and judge trust one alone, but never "no error" on an answer that
-    is known to be wrong. A step is right where its hit rate exceeds `threshold` (0: any hit), or, where `progress` is
-    set, where its rate is at least that share of the rate before it (GenPRM, arXiv 2504.00891: 0.8). Both need rates,
-    so rollouts that were not stopped early.
+    every_step where they agree on every prefix; mc and judge trust one alone, but never "no error" on an answer known
+    to be wrong; posterior where the judge is right with a probability of at least 1 - `error`. A step is right where
+    its hit rate exceeds `threshold` (0: any hit), or, where `progress` is set, where its rate is at least that share of
+    the rate before it (GenPRM, arXiv 2504.00891: 0.8). Both need rates, so rollouts that were not stopped early.
     """
 
     rule: Rule = "first_error"
     threshold: float = 0.0
     progress: float | None = None
+    error: float = 0.02
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < 1 or (self.progress is not None and not 0 < self.progress <= 1):
             raise SettingError(f"consensus needs 0 <= threshold < 1 and 0 < progress <= 1, not {self}")
         if self.progress is not None and (self.threshold or self.rule == "every_step"):
             raise SettingError("progress compares neighbours: it excludes a threshold and the rule every_step")
+        if not 0 < self.error < 0.5:
+            raise SettingError(f"consensus needs 0 < error < 0.5, not {self.error}")
 
 
 DEFAULT: Final = Settings()
@@ -78,7 +82,7 @@ def agree(
     if not steps:
         return _rejected("empty", None)
     labels = tuple(_labels(estimate, settings))
-    evidence = _Evidence(outcome, estimate, labels, first_error(labels), judged)
+    evidence = _Evidence(outcome, estimate, labels, first_error(labels), judged, settings.error)
     conflict = _first_error(evidence)
     agreement = None if conflict in UNDECIDED else conflict is None
     if reason := _RULES[settings.rule](evidence):
@@ -101,6 +105,7 @@ class _Evidence:
     labels: tuple[bool | None, ...]
     rolled: int | None
     judged: int | None
+    error: float
 
 
 def _judge(seen: _Evidence) -> Reason | None:
@@ -139,7 +144,23 @@ def _every_step(seen: _Evidence) -> Reason | None:
     return _first_error(seen) or differ
 
 
-_RULES: Final = {"first_error": _first_error, "every_step": _every_step, "mc": _mc, "judge": _judge_alone}
+def _posterior(seen: _Evidence) -> Reason | None:
+    """Trust the judge where that is right with a probability of 1 - error or more."""
+    posterior = seen.estimate.posterior
+    if (undecided := _judge(seen)) or posterior is None:
+        return undecided or _BLOCKED.get(seen.estimate.reason, "mc_undecided")
+    if posterior >= 1 - seen.error:
+        return None
+    return (_dispute(seen) or "judge_unlikely") if posterior <= seen.error else "mc_undecided"
+
+
+_RULES: Final = {
+    "first_error": _first_error,
+    "every_step": _every_step,
+    "mc": _mc,
+    "judge": _judge_alone,
+    "posterior": _posterior,
+}
 
 
 def _dispute(seen: _Evidence) -> Reason | None:

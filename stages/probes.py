@@ -5,12 +5,14 @@ All plans rest on one fact: a prefix from which a rollout reached the gold answe
 one. That longer prefixes of an unreachable one are unreachable too (monotony) is an assumption. See docs/plans.md.
 """
 
+import math
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from data.errors import SettingError
 from data.records import NO_ERROR, Estimate, Outcome, StepEstimate, Tally
+from stages.posterior import Evidence, Prior
 
 Reason = Literal[
     "empty",  # the solution has no step
@@ -22,6 +24,7 @@ Reason = Literal[
     "error_earlier",  # no hit before the step the judge named
     "error_later",  # a hit through the step the judge named
     "cut",  # too few rollouts could be decided
+    "posterior",  # the posterior ended the sampling before hits and misses alone told the first error
 ]
 
 
@@ -39,19 +42,30 @@ class Settings:
     """How often a prefix is rolled out.
 
     `tries`: decided samples needed to call a prefix unreachable. `spare`: how many more may be drawn to replace cut
-    ones. `wave`: samples drawn at first where the first hit ends the sampling; each later wave doubles the total.
+    ones. `wave`: samples drawn at first where sampling may stop early; each later wave doubles the total, but not in
+    `sequential`. `width` and `truncate` are for `exhaustive`; `error`, `give_up` and `prior` for `sequential`.
     """
 
     tries: int = 8
     spare: int = 8
     wave: int = 1
+    width: float | None = None
+    truncate: bool = False
+    error: float = 0.02
+    give_up: float = 0.3
+    prior: Prior = field(default_factory=Prior)
 
     def __post_init__(self) -> None:
         if self.tries < 1 or self.wave < 1 or self.spare < 0:
             raise SettingError(f"rollouts need tries >= 1, wave >= 1 and spare >= 0, not {self}")
+        if self.width is not None and not 0 < self.width < 1:
+            raise SettingError(f"rollouts need 0 < width < 1, not {self.width}")
+        if not (0 < self.error < 0.5 and 0 <= self.give_up < 1 - self.error):
+            raise SettingError(f"rollouts need 0 < error < 0.5 and 0 <= give_up < 1 - error, not {self}")
 
 
 DEFAULT: Final = Settings()
+_Z: Final = 1.96  # normal quantile of a 95 % interval
 
 Rolling = Generator[Probe, Tally, Estimate]
 Plan = Callable[[int, Outcome, int | None], Rolling]
@@ -59,11 +73,17 @@ Plan = Callable[[int, Outcome, int | None], Rolling]
 
 
 def exhaustive(steps: int, outcome: Outcome, _judged: int | None, settings: Settings = DEFAULT) -> Rolling:
-    """Roll out every prefix in full (Math-Shepherd, arXiv 2312.08935) but the last, which is graded as in GenPRM."""
+    """Roll out every prefix in full (Math-Shepherd, arXiv 2312.08935) but the last, which is graded as in GenPRM.
+
+    With `width`, a prefix only until the 95 % Wilson interval of its hit rate is as narrow; with `truncate`, only up to
+    the first unreachable one.
+    """
     known = _graded(steps, outcome)
     for prefix in range(1, steps + 1):
         if prefix not in known:
             known[prefix] = yield from _sample(prefix, settings)
+        if settings.truncate and known[prefix].reachable is False:
+            break
     return _conclude(steps, known)
 
 
@@ -105,7 +125,27 @@ def confirm(steps: int, outcome: Outcome, judged: int | None, settings: Settings
     return _conclude(steps, known)
 
 
-PLANS: Final = {"exhaustive": exhaustive, "bisect": bisect, "confirm": confirm}
+def sequential(steps: int, outcome: Outcome, judged: int | None, settings: Settings = DEFAULT) -> Rolling:
+    """Ask until the judge is right with a probability of 1 - `error`, or of `give_up` only, or can no more get there.
+
+    Each wave goes to the prefix before the named step or to the one through it, whichever tells more per token. A right
+    answer in which the judge names a step is asked about too. Raises ValueError where `judged` is not a step.
+    """
+    known = _graded(steps, outcome)
+    if judged is None or judged == NO_ERROR:
+        return _unnamed(steps, outcome, judged, settings.prior)
+    if not 0 <= judged < steps:
+        raise ValueError(f"the judge named step {judged} of {steps}")
+    through = {prefix: prefix > judged for prefix in (judged, judged + 1) if prefix and prefix not in known}
+    evidence = Evidence(settings.prior.at(judged, steps), outcome)
+    while (probe := _telling(evidence, through, steps, settings)) is not None:
+        evidence = evidence.add((yield probe), through=through[probe.prefix])
+    rolled = {prefix: evidence.seen(through=side) for prefix, side in through.items()}
+    known |= {prefix: _rolled(seen, settings) for prefix, seen in rolled.items() if seen.drawn}
+    return replace(_conclude(steps, known, "posterior"), posterior=evidence.posterior)
+
+
+PLANS: Final = {"exhaustive": exhaustive, "bisect": bisect, "confirm": confirm, "sequential": sequential}
 
 
 def simulate(plan: Rolling, answer: Callable[[Probe], Tally]) -> Estimate:
@@ -141,34 +181,60 @@ def _graded(steps: int, outcome: Outcome) -> dict[int, StepEstimate]:
 
 
 def _sample(prefix: int, settings: Settings) -> Generator[Probe, Tally, StepEstimate]:
-    """Draw until enough samples are decided, whatever they say."""
-    seen, drawn = Tally(), 0
-    while (owed := _owed(seen, drawn, settings)) > 0:
-        seen += yield Probe(prefix, owed, drawn)
-        drawn += owed
-    return _rolled(seen, settings, stopped_early=False)
+    """Draw until enough samples are decided, whatever they say; or, in waves, until the rate is known well enough."""
+    seen = Tally()
+    while (owed := _owed(seen, settings)) > 0 and not _narrow(seen, settings):
+        size = owed if settings.width is None else min(owed, max(settings.wave, seen.drawn))
+        seen += yield Probe(prefix, size, seen.drawn)
+    return _rolled(seen, settings)
 
 
 def _seek(prefix: int, settings: Settings) -> Generator[Probe, Tally, StepEstimate]:
     """Draw in waves (with `wave=1`: 1, 1, 2, 4) until the first hit or until enough samples missed."""
-    seen, drawn = Tally(), 0
-    while not seen.hits and (owed := _owed(seen, drawn, settings)) > 0:
-        size = min(owed, max(settings.wave, drawn))
-        seen += yield Probe(prefix, size, drawn)
-        drawn += size
-    return _rolled(seen, settings, stopped_early=_owed(seen, drawn, settings) > 0)
+    seen = Tally()
+    while not seen.hits and (owed := _owed(seen, settings)) > 0:
+        seen += yield Probe(prefix, min(owed, max(settings.wave, seen.drawn)), seen.drawn)
+    return _rolled(seen, settings)
 
 
-def _owed(seen: Tally, drawn: int, settings: Settings) -> int:
+def _owed(seen: Tally, settings: Settings) -> int:
     """Count the samples still to be drawn for `tries` decided ones, within what may be spent on replacing cut ones."""
-    return min(settings.tries - seen.hits - seen.misses, settings.tries + settings.spare - drawn)
+    return min(settings.tries - seen.decided, settings.tries + settings.spare - seen.drawn)
 
 
-def _rolled(seen: Tally, settings: Settings, *, stopped_early: bool) -> StepEstimate:
-    """Reachable by one hit; unreachable only if all `tries` were decided and missed; else unknown."""
-    tries = seen.hits + seen.misses
-    reachable = True if seen.hits else (False if tries >= settings.tries else None)
-    return StepEstimate(seen.hits, tries, "rolled", stopped_early, reachable)
+def _rolled(seen: Tally, settings: Settings) -> StepEstimate:
+    """Reachable by one hit; unreachable only if as many as asked for were decided and missed; else unknown."""
+    enough = seen.decided >= settings.tries or _narrow(seen, settings)
+    reachable = True if seen.hits else (False if enough else None)
+    return StepEstimate(seen.hits, seen.decided, "rolled", _owed(seen, settings) > 0, reachable)
+
+
+def _narrow(seen: Tally, settings: Settings) -> bool:
+    """Whether the hit rate's 95 % Wilson interval is as narrow as asked for."""
+    if settings.width is None or not seen.decided:
+        return False
+    n, rate = seen.decided, seen.hits / seen.decided
+    return 2 * _Z * math.sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n) <= settings.width
+
+
+def _unnamed(steps: int, outcome: Outcome, judged: int | None, prior: Prior) -> Estimate:
+    """Estimate where the judge named no step, so that there is nothing to ask."""
+    told = _conclude(steps, _graded(steps, outcome), "judge_undecided" if judged is None else "judge_none")
+    if judged is None or outcome == "undecided":
+        return told
+    return replace(told, posterior=prior.passed if outcome == "equal" else 0.0)
+
+
+def _telling(evidence: Evidence, through: Mapping[int, bool], steps: int, settings: Settings) -> Probe | None:
+    """Return the probe that tells most per token; None where all is decided, or the bound is out of reach."""
+    owed = {prefix: _owed(evidence.seen(through=side), settings) for prefix, side in through.items()}
+    hopeful = evidence
+    for prefix, side in through.items():
+        hopeful = hopeful.add(Tally(misses=owed[prefix]) if side else Tally(hits=owed[prefix]), through=side)
+    if not settings.give_up < evidence.posterior < 1 - settings.error <= hopeful.posterior:
+        return None
+    best = max((p for p in owed if owed[p] > 0), key=lambda p: evidence.gain(through=through[p]) / max(steps - p, 1))
+    return Probe(best, min(owed[best], settings.wave), evidence.seen(through=through[best]).drawn)
 
 
 def _conclude(steps: int, known: Mapping[int, StepEstimate], reason: Reason = "cut") -> Estimate:

@@ -41,7 +41,8 @@ def said(verb: str, out: Out, *options: str, code: int = 0, env: Mapping[str, st
 @contextmanager
 def going_on(out: Out, log: Path, *options: str, shards_more: int = 2) -> Iterator[psutil.Popen]:
     """Start a run and give it once it has sealed so many more shards; whatever becomes of it, nothing of it is left."""
-    run = started(out, log, options, len(sealed(out)) + shards_more)
+    goal = len(sealed(out)) + shards_more
+    run = started(out, log, options, lambda: len(sealed(out)) >= goal)
     family = run.children(recursive=True)
     try:
         yield run
@@ -49,14 +50,15 @@ def going_on(out: Out, log: Path, *options: str, shards_more: int = 2) -> Iterat
         end(run, family)
 
 
-def started(out: Out, log: Path, options: Sequence[str], goal: int) -> psutil.Popen:
+def started(out: Out, log: Path, options: Sequence[str], there: Callable[[], bool]) -> psutil.Popen:
+    """Start a run and give it once it is `there`."""
     for _ in range(STARTS):
         with log.open("wb") as file:
             run = psutil.Popen(
                 command("synth", out, *options), cwd=ROOT, stdout=file, stderr=file, start_new_session=True
             )
         try:
-            wait_for(lambda run=run: run.poll() is not None or len(sealed(out)) >= goal)  # type: ignore[misc]
+            wait_for(lambda run=run: run.poll() is not None or there())  # type: ignore[misc]
         except AssertionError:
             end(run, [])
             raise

@@ -118,7 +118,12 @@ def test_status_and_show_look_at_a_run(capsys: pytest.CaptureFixture[str], tmp_p
 def test_status_tells_how_far_a_running_one_has_come(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     made(tmp_path / "run")
     paid = {"asked": 4, "recalled": 1, "written": 9, "read": 20}
-    told = {"finished": 3, "kept": 3, "engines": {"scripted": paid}, "health": {"scripted": {"in_flight": 7}}}
+    endpoint = {"in_flight": 7, "waiting": 0, "limit": 16, "sent": 99, "retried": 5, "down": True}
+    health = {
+        "scripted/0": {"held": 9, "idle": 0.012},
+        "openai/0": endpoint | {"errors": {"timeout": 2, "HTTP 503": 1200}},
+    }
+    told = {"finished": 3, "kept": 3, "engines": {"scripted": paid}, "health": health}
     told |= {"total": 10, "before": 2, "started": 100.0, "at": 103.0, "cost": 1.5}
     (tmp_path / "run" / "progress.json").write_text(json.dumps(told))
     assert main(["status", "--out", "run"]) == 0
@@ -126,7 +131,9 @@ def test_status_tells_how_far_a_running_one_has_come(capsys: pytest.CaptureFixtu
     assert "5 of 10 solutions" in shown
     assert "about 5 s to go" in shown
     assert "scripted: asked 4 samples, recalled 1; 9 tokens written, 20 read" in shown
-    assert "scripted: in_flight 7" in shown
+    assert "scripted/0: up; 9 asks in hand, idle 1.2%" in shown
+    assert "openai/0: DOWN; 7 requests in flight" in shown
+    assert "failed: 1,200 HTTP 503, 2 timeout" in shown
     assert "cost 1.50" in shown
 
 

@@ -3,6 +3,7 @@
 An undisturbed run is the measure: whatever happened on the way, the same command must end with the same bytes.
 """
 
+import json
 import os
 import signal
 from collections import Counter
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 from launching import asked, called, files, going_on, recorded, rows, said, sealed, wait_for, whole
 
+from bench.endpoint import served
 from data import shards
 from pipeline.engines.embedded import FOLDER
 
@@ -49,6 +51,17 @@ def test_a_run_ends_with_every_solution_labelled_or_rejected_with_a_reason(undis
     assert asked(undisturbed) == len(recorded(undisturbed))
     assert f"{SOLUTIONS} of {SOLUTIONS} solutions" in said("status", undisturbed)
     assert "first error   label" in said("show", undisturbed)
+
+
+def test_a_run_leaves_metrics_and_a_log(undisturbed: Path) -> None:
+    last = json.loads((undisturbed / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["finished"] <= SOLUTIONS
+    log = [json.loads(line) for line in (undisturbed / "log.jsonl").read_text().splitlines()]
+    messages = [one["message"] for one in log]
+    assert f"{SOLUTIONS} solutions in" in messages[0]
+    assert any(message.startswith("engine scripted/") for message in messages)
+    assert "finished" in messages
+    assert {one["run"] for one in log} == {json.loads((undisturbed / "run.json").read_text())["id"]}
 
 
 def test_the_same_command_again_does_nothing_and_says_so(undisturbed: Path) -> None:
@@ -119,6 +132,16 @@ def test_faults_are_reasons_and_end_no_run(tmp_path: Path) -> None:
     assert not any("pid=" in row["judge_reason"] for row in refused)  # the engine's words, not Ray's
     assert any(row["cut"] for row in rows(out))
     assert all(row["answer"] is None and row["outcome"] == "undecided" for row in rows(out) if row["cut"])
+
+
+def test_an_endpoint_never_has_more_in_flight_than_allowed_over_all_workers(tmp_path: Path) -> None:
+    with served(latency=0.05) as server:
+        engine = f"openai:scripted@{server.url}"
+        roles = [f"--{role}={engine}" for role in ("policy", "completer", "judge")]
+        sets = ["--set", "cluster.requests=24", "--set", "cluster.workers=3"]
+        said("synth", tmp_path / "run", "--dataset", "scripted", "--limit", str(PROBLEMS), *roles, *sets)
+    assert 12 < server.peak <= 24
+    whole(tmp_path / "run", SOLUTIONS)
 
 
 def test_the_small_model_labels_its_own_solutions(tmp_path: Path) -> None:

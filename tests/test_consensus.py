@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from data.errors import SettingError
 from data.records import NO_ERROR, Decision, Estimate, Outcome, StepEstimate, Tally, Trace, Verdict
 from stages.consensus import UNDECIDED, Reason, Rule, Settings, agree
-from stages.probes import bisect, confirm, exhaustive, simulate, unknown
+from stages.probes import bisect, confirm, exhaustive, sequential, simulate, unknown
 
 
 def trace(steps: int) -> Trace:
@@ -138,6 +139,38 @@ def test_the_judge_alone_is_trusted_where_the_answer_refutes_nothing() -> None:
     assert decide(unasked, None, "different", alone).reason == "judge_undecided"
 
 
+@pytest.mark.parametrize(
+    ("posterior", "reason"),
+    [(0.98, None), (0.979, "mc_undecided"), (0.021, "mc_undecided"), (0.02, "judge_unlikely"), (None, "mc_undecided")],
+)
+def test_a_posterior_keeps_what_is_wrong_rarely_enough(posterior: float | None, reason: str | None) -> None:
+    estimate = replace(unknown(3, "posterior"), posterior=posterior)
+    decision = decide(estimate, 1, settings=Settings("posterior"))
+    assert (decision.kept, decision.reason, decision.agreement) == (reason is None, reason, None)
+    assert decision.labels == ((True, False) if reason is None else ())
+
+
+def test_the_bound_can_be_moved_after_the_run() -> None:
+    estimate = replace(unknown(3, "posterior"), posterior=0.96)
+    assert decide(estimate, 1, settings=Settings("posterior", error=0.05)).kept
+    assert not decide(estimate, 1, settings=Settings("posterior", error=0.01)).kept
+
+
+def test_a_posterior_of_zero_tells_how_the_judge_is_contradicted() -> None:
+    passed = simulate(sequential(3, "different", NO_ERROR), lambda _: Tally())
+    assert decide(passed, NO_ERROR, settings=Settings("posterior")).reason == "judge_none_wrong_answer"
+    unjudged = simulate(sequential(3, "different", None), lambda _: Tally())
+    assert decide(unjudged, None, settings=Settings("posterior")).reason == "judge_undecided"
+    assert decide(unknown(3, "no_gold"), 1, "undecided", Settings("posterior")).reason == "no_gold"
+
+
+def test_an_error_behind_a_right_answer_is_kept_where_it_is_probable_though_hits_disagree() -> None:
+    estimate = replace(rolled(8, 0, 8), first_error=NO_ERROR, posterior=0.99)
+    steps = (*estimate.steps[:1], StepEstimate(source="inferred", reachable=True), estimate.steps[2])
+    decision = decide(replace(estimate, steps=steps), 1, "equal", Settings("posterior"))
+    assert decision == Decision(True, 1, (True, False), False)
+
+
 def test_every_step_drops_what_only_the_first_error_agrees_on() -> None:
     rule = Settings("every_step")
     assert decide(rolled(4, 0, 0), 1, settings=rule).kept
@@ -191,6 +224,8 @@ def test_no_hit_in_full_tries_is_a_zero_rate_for_every_threshold() -> None:
         {"progress": 1.5},
         {"progress": 0.8, "threshold": 0.1},
         {"progress": 0.8, "rule": "every_step"},
+        {"error": 0.0},
+        {"error": 0.5},
     ],
 )
 def test_contradictory_settings_are_refused(bad: dict[str, float]) -> None:

@@ -2,14 +2,14 @@ import asyncio
 import logging
 import pickle
 import random
-import selectors
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
+from bench.virtual import run
 from data.asks import Ask, Message, Reply, Sample
 from data.errors import Refused, SettingError, Unavailable
 from pipeline import limiter, pace
@@ -18,34 +18,6 @@ from pipeline.pace import Pace
 from stages.engine import Engine, Scores
 
 T = TypeVar("T")
-
-
-class Leap(selectors.SelectSelector):
-    """Where nothing is ready, time leaps to the next timer instead of passing."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None and not self.get_map():
-            raise AssertionError("nothing will ever happen again")
-        assert timeout is not None, "everybody waits, and no timer is set"
-        self.now += max(0.0, timeout)
-        return super().select(0)
-
-
-class Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.leap = Leap()
-        super().__init__(self.leap)
-
-    def time(self) -> float:
-        return self.leap.now
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run on a clock that leaps: hours take no time."""
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        return runner.run(main)
 
 
 def now() -> float:
@@ -165,7 +137,7 @@ def test_a_request_that_hangs_is_called_off_and_sent_again() -> None:
 
     assert 61 <= run(main()) <= 62
     assert fake.flying == 0
-    assert limited.counts().errors == {"absent": 1}
+    assert limited.counts().errors == {"timeout": 1}
 
 
 def test_never_more_in_flight_than_the_setting() -> None:

@@ -193,6 +193,14 @@ def test_only_what_is_needed_is_sent() -> None:
     assert body.keys() == {"model", "messages", "temperature", "top_p", "max_tokens", "seed"}
 
 
+def test_what_a_models_own_files_say_of_sampling_is_set_aside() -> None:
+    """vLLM and SGLang would take it for what a request leaves open."""
+    plain = chat.body("m", ASK, Dialect("exact"))
+    assert (plain["top_k"], plain["min_p"], plain["repetition_penalty"]) == (-1, 0, 1)
+    assert (plain["presence_penalty"], plain["frequency_penalty"]) == (0, 0)
+    assert chat.body("m", replace(ASK, sampling=Sampling(top_k=5)), Dialect("exact"))["top_k"] == 5
+
+
 def test_later_samples_have_other_seeds() -> None:
     seeds = {chat.seed(Sampling(seed=s), first) for s in range(20) for first in range(200)}
     assert len(seeds) == 4000
@@ -235,6 +243,23 @@ def test_how_a_prefix_is_continued_can_be_set() -> None:
         assert with_engine(server, use, "#shown").endswith("#shown")
 
 
+def test_a_text_without_roles_is_continued_by_completions() -> None:
+    text = asyncio.run(Scripted().reply(ASK)).samples[0].text
+    cut = text.index("\n\n") + 2
+    with served(owner="anybody") as server:
+
+        async def use(engine: OpenAI) -> tuple[Reply, Reply, str]:
+            whole = await engine.reply(ASK)
+            return whole, await engine.reply(replace(ASK, prefix=text[:cut])), engine.model
+
+        whole, rest, model = with_engine(server, use, "#plain")
+        assert model == f"openai:scripted@{server.url}#plain"
+        assert whole == asyncio.run(Scripted().reply(ASK))
+        assert rest == asyncio.run(Scripted().reply(replace(ASK, prefix=text[:cut])))
+        assert server.bodies[1]["prompt"] == f"{ASK.messages[0].content}\n\n{text[:cut]}"
+        assert "messages" not in server.bodies[1]
+
+
 def test_a_model_that_the_server_does_not_serve_is_said_at_once() -> None:
     with served(models=("other", "third")) as server, pytest.raises(SettingError, match="it serves other, third"):
         reply(server)
@@ -271,6 +296,16 @@ def test_reasoning_is_kept_apart_and_counted() -> None:
             (sample,) = reply(server, replace(ASK, n=1)).samples
         assert sample.text == "Answer 5"
         assert sample.tokens == asyncio.run(Scripted().reply(replace(ASK, n=1))).samples[0].tokens
+
+
+@pytest.mark.parametrize(("said", "text"), [(None, "So 5."), ("And 6.", "And 6.")])
+def test_what_goes_on_with_a_prefix_is_no_thought(said: str | None, text: str) -> None:
+    """A reasoning parser takes a text in which no thinking ends for thoughts alone."""
+    ask = replace(ASK, n=1, prefix="So 2.\n\n")
+    with served(lambda *_: saying(said, reasoning="So 5.")) as server:
+        assert reply(server, ask).samples[0].text == text
+        for other in (reply(server, replace(ask, prefix="")), reply(server, ask, "#shown")):
+            assert other.samples[0].text == (said or "")
 
 
 def test_contents_in_parts_are_put_together() -> None:
@@ -368,6 +403,52 @@ def test_a_parameter_that_is_not_taken_is_put_otherwise(refused: str, message: s
     assert sum(refused in body for body in sent) <= 2
     if refused == "max_tokens":
         assert sent[-1]["max_completion_tokens"] == 2000
+
+
+def test_greedy_samples_that_may_not_be_many_leave_drawn_ones_together() -> None:
+    def fault(_: int, body: Body) -> Fault | None:
+        refused = "n" in body and not body["temperature"]
+        return Fault(400, "n must be 1 when using greedy sampling, got 3.") if refused else None
+
+    greedy = replace(ASK, sampling=Sampling(temperature=0, max_tokens=2000))
+
+    async def use(engine: OpenAI) -> list[Reply]:
+        return [await engine.reply(ask) for ask in (greedy, replace(greedy, first=3), ASK)]
+
+    with served(fault) as server:
+        assert [len(one.samples) for one in with_engine(server, use)] == [3, 3, 3]
+    assert [body.get("n") for body in server.bodies] == [3, *[None] * 6, 3]
+
+
+LEFT_OUT = [  # as vLLM has put it over the years, SGLang, and OpenAI
+    "max_tokens=2000 cannot be greater than max_model_len=1024. Please request fewer output tokens.",
+    "This model's maximum context length is 1024 tokens. However, you requested 2000 output tokens and your prompt ...",
+    "'max_tokens' or 'max_completion_tokens' is too large: 2000. This model's maximum context length is 1024 ...",
+    "This model's maximum context length is 1024 tokens. However, you requested 2020 tokens (20 in the messages, ...",
+    "Requested token count exceeds the model's maximum context length of 1024 tokens. You requested a total ...",
+    "max_tokens is too large: 2000. This model supports at most 1024 completion tokens, whereas you provided 2000.",
+]
+
+
+@pytest.mark.parametrize("message", LEFT_OUT)
+def test_a_limit_there_is_no_room_for_is_left_out(message: str) -> None:
+    """For the asks that meet it: it is more than could be written, and others may need theirs."""
+    small = replace(ASK, sampling=Sampling(max_tokens=200))
+
+    def fault(_: int, body: Body) -> Fault | None:
+        return Fault(400, message) if body.get("max_tokens", 0) > 1000 else saying("x")
+
+    with served(fault) as server:
+        wide, narrow = patiently(server, [replace(ASK, n=1), replace(small, n=1)])
+    assert [one.samples[0].text for one in (wide, narrow)] == ["x", "x"]
+    assert sorted(body.get("max_tokens", 0) for body in server.bodies) == [0, 200, 2000]
+
+
+def test_a_prompt_that_leaves_no_room_at_all_is_refused() -> None:
+    with served(lambda *_: Fault(400, "This model's maximum context length is 1024 tokens.")) as server:
+        (refused,) = patiently(server, [ASK])
+    assert isinstance(refused, Refused)
+    assert len(server.bodies) == 2
 
 
 def test_a_prompt_is_scored_where_the_server_gives_its_logprobs() -> None:

@@ -6,7 +6,20 @@ from hypothesis import strategies as st
 
 from data.errors import SettingError
 from data.records import NO_ERROR, Outcome, StepEstimate, Tally
-from stages.probes import PLANS, Probe, Rolling, Settings, bisect, confirm, exhaustive, first_error, simulate, unknown
+from stages.posterior import Prior
+from stages.probes import (
+    PLANS,
+    Probe,
+    Rolling,
+    Settings,
+    bisect,
+    confirm,
+    exhaustive,
+    first_error,
+    sequential,
+    simulate,
+    unknown,
+)
 
 Answer = Callable[[Probe], Tally]
 
@@ -80,9 +93,10 @@ def test_cut_rollouts_are_replaced_and_count_neither_way() -> None:
 def test_a_prefix_with_too_few_decided_rollouts_is_unknown_never_unreachable(plan: Callable[..., Rolling]) -> None:
     world = World(*["mccccc"] * 3)
     estimate = simulate(plan(3, "different", 1, Settings(tries=4, spare=4)), world)
-    assert max(probe.first + probe.tries for probe in world.probes) == 8
+    hopeless = 7 if plan is sequential else 8  # it sees earlier that the rest cannot decide
+    assert max(probe.first + probe.tries for probe in world.probes) == hopeless
     assert estimate.first_error is None
-    assert estimate.reason == "cut"
+    assert estimate.reason in {"cut", "posterior"}
     assert False not in reachable(estimate.steps)[:2]
     assert all(step.tries == 1 for step in estimate.steps if step.source == "rolled")
 
@@ -214,10 +228,132 @@ def test_a_hit_in_the_last_wave_was_not_stopped_early() -> None:
     assert (estimate.steps[0].tries, estimate.steps[0].stopped_early) == (8, False)
 
 
-@pytest.mark.parametrize("bad", [{"tries": 0}, {"wave": 0}, {"spare": -1}])
+def test_exhaustive_may_stop_a_prefix_once_its_rate_is_known_well_enough() -> None:
+    world = World("h", "hm", "?")  # always hit; hit once, then never
+    estimate = simulate(exhaustive(3, "different", None, Settings(tries=64, wave=8, width=0.4)), world)
+    assert world.asked == [(1, 0, 8), (2, 0, 8), (2, 8, 8)]
+    assert [(step.hits, step.tries, step.stopped_early) for step in estimate.steps[:2]] == [(8, 8, True), (1, 16, True)]
+    world = World("h", "hmhmmhhmhhmhmmhmm", "?")
+    wide = simulate(exhaustive(3, "different", None, Settings(tries=64, wave=8, width=0.3)), world)
+    assert [(step.tries, step.stopped_early) for step in wide.steps] == [(16, True), (32, True), (1, False)]
+
+
+def test_a_narrow_interval_without_a_hit_is_enough_to_call_a_prefix_unreachable() -> None:
+    estimate = simulate(exhaustive(2, "different", None, Settings(tries=64, wave=8, width=0.4)), World("m", "?"))
+    assert estimate.steps[0] == StepEstimate(0, 8, "rolled", stopped_early=True, reachable=False)
+
+
+def test_exhaustive_may_end_at_the_first_unreachable_prefix() -> None:
+    world = World("h", "m", "h", "h")
+    estimate = simulate(exhaustive(4, "different", None, Settings(truncate=True)), world)
+    assert {probe.prefix for probe in world.probes} == {1, 2}
+    assert estimate.first_error == 1
+    assert [step.source for step in estimate.steps] == ["rolled", "rolled", "inferred", "graded"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"tries": 0},
+        {"wave": 0},
+        {"spare": -1},
+        {"width": 0.0},
+        {"width": 1.0},
+        {"error": 0.0},
+        {"error": 0.5},
+        {"give_up": -0.1},
+        {"give_up": 0.98},
+    ],
+)
 def test_settings_are_checked(bad: dict[str, int]) -> None:
     with pytest.raises(SettingError):
         Settings(**bad)
+
+
+SURE = Prior(exact=0.8, earlier=0.05, later=0.05, none=0.1, good=(9.0, 1.0), bad=(0.1, 9.9))
+
+
+def test_sequential_stops_as_soon_as_the_judge_is_right_with_the_probability_asked_for() -> None:
+    world = World("?", "h", "m", "?", "?")
+    estimate = simulate(sequential(5, "different", 2, Settings(prior=SURE)), world)
+    assert {probe.prefix for probe in world.probes} == {2, 3}
+    assert world.rollouts == 2
+    assert estimate.posterior is not None
+    assert estimate.posterior >= 0.98
+    assert (estimate.first_error, estimate.reason) == (None, "posterior")  # two rollouts are no proof
+    assert estimate.steps[1] == StepEstimate(1, 1, "rolled", stopped_early=True, reachable=True)
+    assert estimate.steps[2] == StepEstimate(0, 1, "rolled", stopped_early=True)
+
+
+def test_sequential_asks_the_longer_for_a_lower_error() -> None:
+    counts = []
+    for error in (0.2, 0.05, 0.02, 0.001):
+        world = World("?", "h", "m", "?", "?")
+        simulate(sequential(5, "different", 2, Settings(error=error)), world)
+        counts.append(world.rollouts)
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+
+
+@pytest.mark.parametrize("results", [("h", "h"), ("m", "m")], ids=["later", "earlier"])
+def test_sequential_gives_up_where_the_judge_is_refuted(results: tuple[str, str]) -> None:
+    world = World("?", *results, "?", "?")
+    estimate = simulate(sequential(5, "different", 2, Settings(prior=SURE)), world)
+    assert estimate.posterior is not None
+    assert estimate.posterior <= 0.3
+    assert world.rollouts < 10
+
+
+def test_sequential_asks_nothing_that_cannot_reach_the_bound() -> None:
+    estimate = simulate(sequential(5, "different", 2, Settings(tries=1, spare=0, error=0.001)), never)
+    assert estimate.posterior == pytest.approx(0.7 / 0.9)
+    assert estimate.reason == "posterior"
+
+
+def test_misses_say_little_where_even_good_prefixes_are_rarely_hit() -> None:
+    rare = Prior(good=(1.0, 20.0), bad=(0.2, 20.0))
+    estimate = simulate(sequential(5, "different", 0, Settings(prior=rare)), World(*["m"] * 5))
+    assert estimate.posterior is not None
+    assert estimate.posterior < 0.98
+    easy = simulate(sequential(5, "different", 0, Settings(prior=SURE)), World(*["m"] * 5))
+    assert easy.posterior is not None
+    assert easy.posterior >= 0.98
+
+
+def test_sequential_may_confirm_an_error_in_a_solution_with_a_right_answer() -> None:
+    keen = Prior(exact=0.9, earlier=0.01, later=0.01, none=0.08, good=(9.0, 1.0), bad=(1.0, 3.0))
+    estimate = simulate(sequential(4, "equal", 1, Settings(prior=keen)), World("h", "m", "?", "?"))
+    assert estimate.posterior is not None
+    assert estimate.posterior >= 0.98
+    assert estimate.first_error == NO_ERROR  # by hits alone: the answer is its own witness
+
+
+@pytest.mark.parametrize(
+    ("outcome", "judged", "posterior", "reason"),
+    [
+        ("equal", NO_ERROR, 0.98, None),
+        ("different", NO_ERROR, 0.0, "judge_none"),
+        ("undecided", NO_ERROR, None, "judge_none"),
+        ("different", None, None, "judge_undecided"),
+    ],
+)
+def test_sequential_asks_nothing_where_no_step_is_named(
+    outcome: Outcome, judged: int | None, posterior: float | None, reason: str | None
+) -> None:
+    estimate = simulate(sequential(3, outcome, judged), never)
+    assert (estimate.posterior, estimate.reason) == (posterior, reason)
+
+
+def test_a_wrong_answer_of_one_step_is_certain() -> None:
+    assert simulate(sequential(1, "different", 0), never).posterior == 1.0
+
+
+def test_sequential_asks_wave_by_wave() -> None:
+    world = World("?", "h", "m", "?", "?")
+    simulate(sequential(5, "different", 2, Settings(error=0.001, wave=4)), world)
+    assert {probe.tries for probe in world.probes} == {4}
+    with pytest.raises(ValueError, match="step 5 of 5"):
+        simulate(sequential(5, "different", 5), never)
 
 
 def test_unknown_says_nothing_of_any_step() -> None:

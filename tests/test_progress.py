@@ -1,6 +1,7 @@
 """What a run cost over all its drivers, and where a budget stops it."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from pipeline.memory import Paid
 from pipeline.progress import Progress
 from pipeline.settings import Budget
 
+STATE = {"in_flight": 3, "waiting": 0, "limit": 16, "sent": 9, "retried": 1, "down": False, "errors": {"HTTP 503": 1}}
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
@@ -21,7 +24,7 @@ def place(tmp_path: Path) -> Place:
 def one_driver(place: Place, paid: Paid, budget: Budget) -> str | None:
     with progress.display(place, 10, 0, budget) as shown:
         if not shown.over:
-            shown.show(Progress(2, 1, {"a": paid}), {"a": {"in_flight": 3}})
+            shown.show(Progress(2, 1, {"a": paid}), {"a": STATE})
     return shown.over
 
 
@@ -48,7 +51,31 @@ def test_money_is_counted_by_engine_and_hours_by_the_clock() -> None:
 @pytest.mark.parametrize("left", [b"", b"{", b"[]", b"null", b'{"engines": {"a": {"asked": 1}}}', b'{"engines": 3}'])
 def test_a_torn_or_older_note_is_passed_over(place: Place, left: bytes) -> None:
     (place / progress.FILE).write(left)
-    (place / progress.EARLIER).write(left + b"\n")
+    (place / progress.METRICS).write(left + b"\n")
     assert progress.told(place) == []
     assert one_driver(place, Paid(1, 0, 5, 5), Budget(tokens=10)) is None
     assert json.loads((place / progress.FILE).read())["asked"] == 1
+
+
+def test_a_clock_that_is_set_back_neither_stops_notes_nor_budgets(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    with progress.display(place, 10, 0, Budget(hours=1)) as shown:
+        shown.show(Progress(1, 1))
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+        shown.show(Progress(7, 5))
+        assert json.loads((place / progress.FILE).read())["finished"] == 7
+        assert shown.over is None
+    assert "7 of 10 solutions; newest sign of life 0 s ago" in progress.told(place)[0]
+    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 7200)
+    shown.show(Progress(8, 6))
+    assert str(shown.over).startswith("budget.hours=1 is used up (2")
+
+
+def test_every_driver_leaves_lines_over_time(place: Place) -> None:
+    for _ in range(3):
+        one_driver(place, Paid(4, 1, 100, 1000), Budget())
+    lines = [json.loads(line) for line in (place / progress.METRICS).read().splitlines()]
+    assert len({line["started"] for line in lines}) == 3
+    assert {line["health"]["a"]["limit"] for line in lines} == {16}

@@ -12,6 +12,7 @@ import pytest
 
 from bench import plans, real, table
 from bench.real import Found, Source, compare, why
+from data import scripted
 from data.schema import Row
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +104,14 @@ def test_a_table_lines_up_and_an_empty_one_is_nothing() -> None:
 
 
 def test_plans_are_measured_against_the_truth() -> None:
-    measured = {plan: plans.measure((0.9, 0.0), (plan, 1), seed=1, problems=8) for plan in ("exhaustive", "confirm")}
-    assert measured["confirm"].rollouts < measured["exhaustive"].rollouts
-    assert all(one.precision == 1.0 for one in measured.values())
-    assert measured["exhaustive"] == plans.measure((0.9, 0.0), ("exhaustive", 1), seed=1, problems=8)
+    def measure(plan: str) -> plans.Measured:
+        rows = plans.label((0.9, 0.0), plans.PLANS[plan], seed=1, problems=8)
+        return plans.measured(rows, lambda row: scripted.truth(row.trace.problem, row.trace.steps))
+
+    exhaustive, confirm, sequential = map(measure, ("exhaustive", "confirm", "sequential, `error = 0.05`"))
+    assert confirm.rollouts < exhaustive.rollouts
+    assert confirm.precision == exhaustive.precision == 1.0
+    assert confirm.expected is None
+    assert sequential.expected is not None
+    assert sequential.expected >= 0.95
+    assert measure("exhaustive") == exhaustive

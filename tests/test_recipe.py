@@ -6,6 +6,7 @@ import pytest
 
 from data.asks import Sampling
 from data.errors import SettingError
+from pipeline import recipe
 from pipeline.recipe import PRESETS, build, check, read
 from pipeline.settings import Recipe
 
@@ -123,13 +124,22 @@ def test_an_unknown_setting_names_the_nearest(override: str, told: str) -> None:
         ("policy.sampling.temperature=inf", "finite"),
         ("policy.sampling.top_p=0", r"top_p: "),
         ("policy.sampling.max_tokens=0", r"max_tokens: "),
-        ("completer.plan=bisct", r"completer\.plan: .*'confirm', 'bisect', 'exhaustive' or 'none'.*'bisct'"),
+        (
+            "completer.plan=bisct",
+            r"completer\.plan: .*'confirm', 'sequential', 'bisect', 'exhaustive' or 'none'.*'bisct'",
+        ),
         ("judge.kind=oracle", r"judge\.0\.kind: .*'critique'"),
         ("panel=some", r"panel: .*'majority'"),
         ("split=blnk", r"split = 'blnk' is unknown; did you mean 'blank'\?"),
         ("split=regex:(", "not a regular expression"),
         ("split=tokens:0", "a number above 0"),
         ("consensus.threshold=2", "0 <= threshold < 1"),
+        ("consensus.error=0", "0 < error < 0.5"),
+        ("completer.give_up=0.99", r"give_up < 1 - error"),
+        ("completer.width=1", "0 < width < 1"),
+        ("completer.prior.exact=0", "exact > 0"),
+        ("completer.prior.good=[0, 1]", "rates > 0"),
+        ("completer.prior.wrong=1", r"prior\.wrong: there is no such setting"),
         ("scripted.right=2", "right is a probability"),
         ("scripted.step_tokens=1.5", r"scripted\.step_tokens: give a whole number"),
         ("scripted.right=often", r"scripted\.right"),
@@ -152,8 +162,13 @@ def test_a_value_out_of_range_is_refused_by_name(override: str, told: str) -> No
         (["judge.engine=scrpted"], r"judge\.0\.engine='scrpted': .*did you mean 'scripted'"),
         (["policy.engine=embedded"], r"policy\.0\.engine=embedded knows only DATASET=arith, not 'scripted'"),
         (["completer.plan=none"], r"set consensus\.rule=judge, or another plan"),
-        (["consensus.threshold=0.5"], r"set that plan, or leave both out"),
+        (["consensus.threshold=0.5"], r"set that, or leave both out"),
         (["consensus.progress=0.8", "completer.plan=bisect"], r"only completer\.plan=exhaustive"),
+        (["consensus.threshold=0.5", "completer.plan=exhaustive", "completer.width=0.2"], r"without completer\.width"),
+        (["completer.width=0.2"], r"width and completer\.truncate are for completer\.plan=exhaustive"),
+        (["completer.truncate=true", "completer.plan=bisect"], r"are for completer\.plan=exhaustive"),
+        (["completer.plan=sequential"], r"set both or neither \(not 'sequential' with 'first_error'\)"),
+        (["consensus.rule=posterior"], r"set both or neither"),
     ],
 )
 def test_contradictory_settings_are_refused_with_advice(overrides: list[str], told: str) -> None:
@@ -167,6 +182,8 @@ def test_contradictory_settings_are_refused_with_advice(overrides: list[str], to
         ["judge.engine=", "judge.kind=equations"],
         ["completer.engine=", "completer.plan=none", "consensus.rule=judge"],
         ["consensus.threshold=0.5", "completer.plan=exhaustive"],
+        ["consensus.rule=posterior", "completer.plan=sequential", "completer.prior.bad=[0.1, 1.9]"],
+        ["completer.plan=exhaustive", "completer.width=0.3", "completer.truncate=true"],
         ["consensus.rule=judge", "consensus.threshold=0.5"],
     ],
 )
@@ -264,3 +281,28 @@ def test_budgets_and_places_are_not_part_of_what_is_labelled() -> None:
     free = ["budget.tokens=10", "cluster.replicas=3", "cluster.gpus=8"]
     assert read("arith", overrides=free).fingerprint() == read("arith").fingerprint()
     assert read("arith", overrides=["vllm.context=100"]).fingerprint() != read("arith").fingerprint()
+
+
+def test_roles_without_an_engine_get_the_usual_one_where_a_gpu_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    named = recipe.read("math", overrides=["judge.engine=openai:m@http://host/v1"])
+    monkeypatch.setattr(recipe, "GPUS", tmp_path / "none")
+    assert recipe.usual(named) == named
+    with pytest.raises(SettingError, match="no engine for the completer"):
+        recipe.check(named, sampled=True)
+    monkeypatch.setattr(recipe, "GPUS", tmp_path)
+    filled = recipe.usual(named)
+    recipe.check(filled, sampled=True)
+    assert {filled.policy[0].engine, filled.completer.engine} == {recipe.USUAL}
+    assert filled.judge[0].engine == "openai:m@http://host/v1"
+    modelless = ["judge.kind=equations", "completer.plan=none", "solutions=given"]
+    for whole in (recipe.read("arith"), recipe.read("math", overrides=modelless)):
+        assert recipe.usual(whole) == whole
+
+
+def test_workers_and_solutions_in_hand_follow_the_engines_unless_said() -> None:
+    many = ["completer.engine=vllm:a", "cluster.replicas=64"]
+    assert [(made.workers, made.in_flight) for made in (changed(), changed(*many))] == [(1, 256), (4, 2048)]
+    assert changed(*many, "cluster.workers=2", "cluster.in_flight=7").in_flight == 7
+    assert changed(*many, "cluster.workers=2").in_flight == 4096

@@ -21,7 +21,13 @@ def made(*overrides: str) -> Recipe:
 
 
 def start(out: Path, *overrides: str, again: bool = False, ledger: str | None = None) -> run.Run:
-    return run.start(str(out), made(*overrides), 20, again=again, ledger=ledger)
+    return asked(run.start(str(out), made(*overrides), 20, again=again, ledger=ledger))
+
+
+def asked(opened: run.Run) -> run.Run:
+    """Leave what a run leaves that has asked something."""
+    (opened.place / LEDGER / "p0" / "1.seg").write(b"")
+    return opened
 
 
 def kept(out: Path) -> dict[str, object]:
@@ -66,6 +72,13 @@ def test_a_changed_recipe_is_refused_with_the_difference_and_the_ways_on(tmp_pat
     assert kept(tmp_path) == before
 
 
+def test_a_run_that_never_asked_anything_is_as_new(tmp_path: Path) -> None:
+    first = run.start(str(tmp_path), made(), 20)
+    second = run.start(str(tmp_path), made("judge.votes=3"), 2000)
+    assert (first.fingerprint != second.fingerprint, second.bits > first.bits) == (True, True)
+    assert kept(tmp_path)["fingerprint"] == second.fingerprint
+
+
 def test_a_list_of_another_length_is_told_whole(tmp_path: Path) -> None:
     start(tmp_path)
     panel = Recipe.model_validate(made().dump() | {"judge": [*made().dump()["judge"], {"kind": "equations"}]})
@@ -95,7 +108,7 @@ def test_the_limit_may_be_raised(tmp_path: Path, before: str, after: str | None)
     def limited(limit: str | None) -> Recipe:
         return recipe.read("scripted", overrides=[f"data.limit={limit}"] if limit else [])
 
-    first = run.start(str(tmp_path), limited(before), 10)
+    first = asked(run.start(str(tmp_path), limited(before), 10))
     second = run.start(str(tmp_path), limited(after), 2000)
     assert second.bits == first.bits  # the cut stays, or nothing would be found again
 
@@ -105,7 +118,7 @@ def test_the_limit_may_not_be_lowered_unless_told_again(tmp_path: Path, before: 
     def limited(limit: str | None) -> Recipe:
         return recipe.read("scripted", overrides=[f"data.limit={limit}"] if limit else [])
 
-    run.start(str(tmp_path), limited(before), 10)
+    asked(run.start(str(tmp_path), limited(before), 10))
     with pytest.raises(RunError, match=rf"data\.limit: {before} -> {after}"):
         run.start(str(tmp_path), limited(after), 10)
     run.start(str(tmp_path), limited(after), 10, again=True)

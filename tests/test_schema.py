@@ -48,6 +48,7 @@ stopped_early: list<item: bool>
 reachable: list<item: bool>
 mc_reason: string
 violations: int32
+posterior: double
 rewards: list<item: float>
 kept: bool
 agreement: bool
@@ -71,6 +72,7 @@ def kept(sample: int = 0, policy: str = "small") -> Labelled:
             1,
             "looked closely",
             2,
+            1 / 3,
         ),
         verdict=Verdict(1, (1, None, 1), "two of three"),
         decision=Decision(kept=True, first_error=1, labels=(True, False), agreement=True),
@@ -101,7 +103,7 @@ def through_parquet(labelled: Labelled) -> schema.Row:
 
 def test_the_public_schema_changes_only_on_purpose() -> None:
     assert "\n".join(f"{column.name}: {column.type}" for column in schema.SCHEMA) == PUBLIC
-    assert schema.SCHEMA_VERSION == 1
+    assert schema.SCHEMA_VERSION == 2
 
 
 def test_the_first_three_columns_are_what_the_stepwise_trainer_joins() -> None:
@@ -119,6 +121,11 @@ def test_every_column_is_filled_from_the_record() -> None:
 @pytest.mark.parametrize("labelled", [kept(), rejected()], ids=["kept", "rejected"])
 def test_a_record_comes_back_from_parquet_as_it_was(labelled: Labelled) -> None:
     assert schema.record(through_parquet(labelled)) == labelled
+
+
+def test_a_posterior_keeps_every_bit_and_is_null_where_nobody_weighed() -> None:
+    assert through_parquet(kept())["posterior"] == 1 / 3
+    assert through_parquet(rejected())["posterior"] is None
 
 
 def test_given_solutions_stay_with_the_dataset() -> None:
@@ -190,7 +197,7 @@ def test_rows_are_ordered_and_the_metadata_tells_how_they_were_made() -> None:
     rows = [schema.row(kept(sample, policy)) for sample, policy in ((10, "b"), (2, "b"), (0, "a"))]
     made = schema.table(rows, {"recipe": "{}", "fingerprint": "f" * 64})
     assert [(row["policy"], row["sample"]) for row in made.to_pylist()] == [("a", 0), ("b", 2), ("b", 10)]
-    assert made.schema.metadata == {b"fingerprint": b"f" * 64, b"recipe": b"{}", b"schema_version": b"1"}
+    assert made.schema.metadata == {b"fingerprint": b"f" * 64, b"recipe": b"{}", b"schema_version": b"2"}
     assert made.equals(schema.table(reversed(rows), {"fingerprint": "f" * 64, "recipe": "{}"}), check_metadata=True)
 
 

@@ -1,5 +1,6 @@
 """Shards are planned by content, sealed whole, counted by the manifest alone, and load as a dataset."""
 
+import json
 import os
 import random
 import signal
@@ -47,6 +48,16 @@ def sealed(root: Path | Place, part: str, kept: int, rejected: int, digest: str 
     seal = shards.seal(root, shards.pack(part, *tables, digest))
     shards.enter(root, seal)
     return seal
+
+
+def test_a_shard_from_before_a_column_came_reads_with_nulls(tmp_path: Path) -> None:
+    old = rows(task(1)).drop_columns(["posterior"])
+    shards.enter(tmp_path, shards.seal(tmp_path, shards.pack("p0", old, old.slice(0, 0), "d")))
+    (table,) = shards.tables(tmp_path)
+    assert table.schema.names == schema.SCHEMA.names
+    assert table.to_pylist()[0]["posterior"] is None
+    assert table.schema.metadata[b"fingerprint"] == b"f"
+    assert shards.read(tmp_path).num_rows == 1
 
 
 def loaded(root: Path, tmp_path: Path, *name: str) -> datasets.Dataset:
@@ -217,6 +228,29 @@ def test_settling_strikes_older_plans_and_sweeps_what_no_seal_stands_for(run: Pa
     assert list(shards.sealed(run)) == ["p10"]
     assert sorted(path.name for path in (run / "labelled").iterdir()) == ["mine.parquet", "p10.parquet"]
     assert [path.name for path in (run / "rejected").iterdir()] == ["p10.parquet"]
+
+
+def test_settling_strikes_shards_whose_files_are_gone_or_torn(run: Path) -> None:
+    before = {part: sealed(run, part, 2, 1) for part in ("p00", "p01", "p1")}
+    gone, torn, _ = before
+    (run / "labelled" / f"{gone}.parquet").unlink()
+    file = run / "labelled" / f"{torn}.parquet"
+    file.write_bytes(file.read_bytes()[:-1])
+    faults = shards.settle(run, before)
+    assert [Path(fault.split()[0]).stem for fault in faults] == [gone, torn]
+    assert shards.sealed(run).keys() == before.keys() - {gone, torn}
+    assert not shards.verify(run)
+    assert shards.settle(run, before) == []
+
+
+def test_a_seal_that_knows_no_sizes_is_taken_at_its_word(run: Path) -> None:
+    sealed(run, "p0", 2, 1)
+    lines = [json.loads(line) for line in (run / "manifest.jsonl").read_text().splitlines()]
+    older = [{name: value for name, value in line.items() if not name.endswith("_bytes")} for line in lines]
+    (run / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in older))
+    before = shards.sealed(run)
+    assert shards.settle(run, before) == []
+    assert shards.sealed(run) == before
 
 
 def test_a_sealed_run_loads_as_a_dataset_without_leftovers(run: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def row(  # noqa: PLR0917 - the columns of a small table
     judge: int | None,
     problem: Problem = ARITH,
     reason: str = "judge_later",
+    posterior: float | None = None,
 ) -> Row:
     """`kept` is the label; None where the solution is rejected."""
     count = len(steps)
@@ -33,7 +34,7 @@ def row(  # noqa: PLR0917 - the columns of a small table
         Task(problem, "policy", sample),
         Trace(problem.text, tuple(steps), "1"),
         "different",
-        Estimate((StepEstimate(),) * count, mc),
+        Estimate((StepEstimate(),) * count, mc, posterior=posterior),
         Verdict(judge, (judge,)),
         Decision(kept is not None, kept, labels, None, None if kept is not None else reason),
         Tokens(solve=10, rollout=20, judge=30, prompt=1000, rollouts=4),
@@ -83,6 +84,20 @@ def test_each_way_of_labelling_is_held_against_the_truth() -> None:
     lines = list(summary(row(1, WRONG, 0, 0, 0), row(2, WRONG, None, 1, 0)).lines())
     assert lines[-3].split() == ["rollouts", "alone", "(mc)", "100.0%", "50.0%", "(1", "of", "2)"]
     assert lines[-1].split() == ["consensus", "(kept)", "50.0%", "100.0%", "(1", "of", "1)"]
+
+
+def test_what_is_expected_to_be_wrong_is_told_of_kept_labels_that_were_weighed() -> None:
+    rows = [
+        row(0, WRONG, 0, 0, 0, posterior=0.99),
+        row(1, WRONG, 0, 0, 0, posterior=0.97),
+        row(2, WRONG, None, 0, 0, posterior=0.1),
+    ]
+    assert "expected to be wrong, by their posteriors: 2.0% of the labels kept" in list(summary(*rows).lines())
+    assert not any("posterior" in line for line in summary(row(0, WRONG, 0, 0, 0)).lines())
+    both = Summary()
+    both.add(counted(rows[:2]))
+    both.add({key: value for key, value in counted(rows[2:]).items() if key not in {"weighed", "wrong"}})  # older
+    assert (both.weighed, round(both.wrong, 6)) == (2, 0.04)
 
 
 def test_a_rejected_row_claims_nothing_whatever_its_column_says() -> None:

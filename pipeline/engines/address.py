@@ -1,4 +1,4 @@
-"""Decides how an endpoint is written: `openai:MODEL`, `openai:MODEL@URL`, with `#exact` or `#shown` behind it.
+"""Decides how an endpoint is written: `openai:MODEL`, `openai:MODEL@URL`; `#exact`, `#shown` or `#plain` behind it.
 
 A specification stands in run.json, in every row and in the ledger's keys, so it may hold no secret.
 """
@@ -12,7 +12,7 @@ from data.errors import SettingError
 from pipeline.engines.chat import Continuing
 
 _NAME: Final = re.compile(
-    r"openai:(?P<model>(?:(?!@https?://)[^\s#])+)(?:@(?P<url>https?://[^\s#]*))?(?:#(?P<continuing>exact|shown))?"
+    r"openai:(?P<model>(?:(?!@https?://)[^\s#])+)(?:@(?P<url>https?://[^\s#]*))?(?:#(?P<continuing>exact|shown|plain))?"
 )
 
 

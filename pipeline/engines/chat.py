@@ -1,4 +1,4 @@
-"""Decides how an ask is put into the chat protocol, and how its answer is read: no I/O.
+"""Decides how an ask is put into the chat protocol, or the older completions, and how its answer is read: no I/O.
 
 Servers differ in what they take; a `Dialect` says how this one is spoken to, and `learn` makes a better one of a
 complaint. An answer is untrusted: whatever is not where it should be is a `ValueError`, never a guess at a text.
@@ -13,7 +13,9 @@ from typing import Any, Literal
 from data.asks import Ask, Finish, Sample, Sampling
 from stages.engine import Scores
 
-Continuing = Literal["exact", "shown"]
+Continuing = Literal["exact", "shown", "plain"]
+"""How a prefix is continued: to the token in a chat, shown to the model, or to the token in a text without roles."""
+
 Json = Mapping[str, Any]
 
 CONTINUE = (
@@ -24,6 +26,10 @@ _FINISH: Mapping[object, Finish] = {
     **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
 }
+_OPEN: Mapping[str, float] = {  # what vLLM and SGLang would else take from the model's generation_config.json
+    "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+}  # fmt: skip
+_NO_ROOM = re.compile(r"maximum context length|max_model_len|\bmax_\w*tokens\W.*too large")
 _AGAIN = ("abort", "error")  # the server broke off: the same request may well succeed
 _OVERLAP = 16  # characters a reply must share with the end of a prefix to count as repeating it
 _PARAGRAPHS = 64  # of a prefix's last, from each of which a reply may begin to repeat
@@ -31,26 +37,34 @@ _PARAGRAPHS = 64  # of a prefix's last, from each of which a reply may begin to 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a server is spoken to: its name for the token `limit`, and whether it takes `seeds` and `many` samples."""
+    """How a server is spoken to: its name for the token `limit`; whether it takes `seeds`, and `many` samples."""
 
     continuing: Continuing = "shown"
     limit: str = "max_tokens"
     seeds: bool = True
     many: bool = True
+    many_greedy: bool = True
+
+    @property
+    def path(self) -> str:
+        """Where requests go."""
+        return "/completions" if self.continuing == "plain" else "/chat/completions"
 
 
-def body(model: str, ask: Ask, dialect: Dialect) -> dict[str, Any]:
-    """Return the request for an ask's samples."""
+def body(model: str, ask: Ask, dialect: Dialect, *, limited: bool = True) -> dict[str, Any]:
+    """Return the request for an ask's samples; not `limited`, they may be as long as the context has room."""
     sampling = ask.sampling
+    many = together(ask, dialect)
     asked: dict[str, Any] = {
         "model": model,
-        "messages": _messages(ask, dialect),
+        **({"prompt": _text(ask)} if dialect.continuing == "plain" else {"messages": _messages(ask, dialect)}),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        dialect.limit: sampling.max_tokens,
+        **({} if dialect.continuing == "shown" else _OPEN),
     }
     wanted = {
-        "n": ask.n if dialect.many and ask.n > 1 else None,
+        dialect.limit: sampling.max_tokens if limited else None,
+        "n": many if many > 1 else None,
         "seed": seed(sampling, ask.first) if dialect.seeds else None,
         "stop": list(sampling.stop) or None,
         "top_k": sampling.top_k or None,
@@ -58,6 +72,11 @@ def body(model: str, ask: Ask, dialect: Dialect) -> dict[str, Any]:
     if ask.prefix and dialect.continuing == "exact":
         wanted |= {"continue_final_message": True, "add_generation_prompt": False}
     return asked | {name: value for name, value in wanted.items() if value is not None}
+
+
+def together(ask: Ask, dialect: Dialect) -> int:
+    """Return how many of an ask's samples one request may ask for; vLLM takes no more than one that is greedy."""
+    return ask.n if dialect.many and (dialect.many_greedy or ask.sampling.temperature) else 1
 
 
 def seed(sampling: Sampling, first: int) -> int:
@@ -71,9 +90,14 @@ def learn(dialect: Dialect, complaint: str, ask: Ask) -> Dialect | None:
         return replace(dialect, limit="max_completion_tokens")
     if dialect.seeds and re.search(r"\bseed\b", complaint):
         return replace(dialect, seeds=False)
-    if dialect.many and ask.n > 1 and re.search(r"\bn\b", complaint):
-        return replace(dialect, many=False)
+    if together(ask, dialect) > 1 and re.search(r"\bn\b", complaint):
+        return replace(dialect, many=False) if ask.sampling.temperature else replace(dialect, many_greedy=False)
     return None
+
+
+def no_room(complaint: str) -> bool:
+    """Whether a server complains that a prompt and its `max_tokens` (or the prompt alone) exceed the context."""
+    return bool(_NO_ROOM.search(complaint))
 
 
 def samples(answer: Json, ask: Ask, dialect: Dialect) -> list[Sample]:
@@ -81,7 +105,8 @@ def samples(answer: Json, ask: Ask, dialect: Dialect) -> list[Sample]:
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         raise ValueError("an answer without choices")
-    read = [_choice(choice) for choice in choices[: ask.n]]
+    exact = bool(ask.prefix) and dialect.continuing == "exact"
+    read = [_choice(choice, exact) for choice in choices[: ask.n]]
     lengths = [len(text) + len(thought) for text, thought, _ in read]
     counted = _count(answer, "completion_tokens")
     shares = [_estimate(length) for length in lengths] if counted is None else share(counted, lengths)
@@ -145,9 +170,18 @@ def _messages(ask: Ask, dialect: Dialect) -> list[dict[str, str]]:
     return messages
 
 
-def _choice(choice: object) -> tuple[str, str, Finish]:
-    """Return a choice's text, its reasoning apart, and how it ended."""
-    message = choice.get("message") if isinstance(choice, dict) else None
+def _text(ask: Ask) -> str:
+    """Return an ask as a text to be continued, for models that know no roles."""
+    return "\n\n".join(message.content for message in ask.messages) + "\n\n" + ask.prefix
+
+
+def _choice(choice: object, exact: bool) -> tuple[str, str, Finish]:
+    """Return a choice's text, its reasoning apart, and how it ended.
+
+    A server with a reasoning parser takes a text in which no thinking ends for thoughts alone, so also one that goes on
+    with a prefix: behind that, it is the continuation.
+    """
+    message = choice.get("message", {"content": choice.get("text")}) if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise ValueError("a choice without a message")  # noqa: TRY004 - what is wrong is the server's answer
     ended = choice.get("finish_reason")
@@ -155,6 +189,8 @@ def _choice(choice: object) -> tuple[str, str, Finish]:
         raise ValueError(f"the server broke off ({ended})")
     text, thought = _parts(message.get("content"))
     thought += _parts(message.get("reasoning_content") or message.get("reasoning"))[0]
+    if exact and not text:
+        text, thought = thought, ""
     finish = _FINISH.get(ended, "error") if isinstance(ended, str) and not message.get("refusal") else "error"
     return text, thought, finish
 

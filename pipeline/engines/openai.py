@@ -71,10 +71,10 @@ class OpenAI:
 
     @property
     def model(self) -> str:
-        """The specification; marked where a prefix is shown to the model, not continued to the token."""
+        """The specification; marked where a prefix is shown to the model, or a text without roles is continued."""
         if self._dialect is None:
             raise Unavailable(f"{self.name} was not connected to yet")
-        return self.name + ("#shown" if self._dialect.continuing == "shown" else "")
+        return self.name + {"exact": "", "shown": "#shown", "plain": "#plain"}[self._dialect.continuing]
 
     @property
     def most(self) -> int | None:
@@ -95,7 +95,7 @@ class OpenAI:
             with _reading():
                 got = chat.samples(answer, rest, dialect)
                 prompt = prompt or chat.prompt_tokens(answer, ask)
-            if len(got) < rest.n:
+            if len(got) < chat.together(rest, dialect):
                 self._dialect = replace(await self._spoken(), many=False)
             samples += got
         return Reply(tuple(samples), prompt)
@@ -141,22 +141,27 @@ class OpenAI:
 
     async def _ask(self, ask: Ask, extra: Mapping[str, Any] = MappingProxyType({})) -> tuple[chat.Json, Dialect]:
         """Send one request, put otherwise as often as the server's complaints teach something new."""
+        limited = True
         while True:
             dialect = await self._spoken()
             try:
-                return await self._post(chat.body(self._served, ask, dialect) | dict(extra)), dialect
+                body = chat.body(self._served, ask, dialect, limited=limited) | dict(extra)
+                return await self._post(dialect.path, body), dialect
             except openai.OpenAIError as error:
                 complaint = self._words(error) if getattr(error, "status_code", 0) in {400, 422} else ""
+                if limited and chat.no_room(complaint) and dialect.continuing != "plain":
+                    limited = False  # the limit is more than there is room for: then the room is the limit
+                    continue
                 better = chat.learn(dialect, complaint, ask)
                 if self._dialect == dialect and better is None:
                     raise self._told(error) from None
                 self._dialect = better if better and self._dialect == dialect else self._dialect
 
-    async def _post(self, body: Mapping[str, Any]) -> chat.Json:
+    async def _post(self, path: str, body: Mapping[str, Any]) -> chat.Json:
         with _sending():
-            answer = await self._client.post("/chat/completions", body=body, cast_to=object)
+            answer = await self._client.post(path, body=body, cast_to=object)
         if not isinstance(answer, dict):
-            raise Failure("the answer is no JSON object")
+            raise Failure("the answer is no JSON object", cause="unreadable")
         self._answered = True
         return answer
 
@@ -164,14 +169,15 @@ class OpenAI:
         """Return what an error of the SDK means. The only place that decides it."""
         if not isinstance(error, openai.APIStatusError):
             if isinstance(error, openai.APIConnectionError):
-                return Failure(f"{self._words(error)} ({error.__cause__!r:.100})", "absent")
+                return Failure(f"{self._words(error)} ({error.__cause__!r:.100})", "absent", cause="connection")
             return Failure(self._words(error))
         status, words = error.status_code, f"HTTP {error.status_code}: {self._words(error)}"
         ours = status in _OURS or error.code in _OURS_BY_CODE or (status == 403 and not self._answered)
         if ours:
             return SettingError(f"{self.name} would answer every request so: {words}{_ADVICE.get(status, '')}")
         if status in _PASSING or status >= 500:
-            return Failure(words, _KINDS.get(status, "broken"), _retry_after(error.response.headers))
+            kind, pause = _KINDS.get(status, "broken"), _retry_after(error.response.headers)
+            return Failure(words, kind, pause, f"HTTP {status}")
         return Refused(words)
 
     def _words(self, error: openai.OpenAIError) -> str:
@@ -217,9 +223,9 @@ def _sending() -> Iterator[None]:
     except UnicodeEncodeError:
         raise Refused("the question holds characters that are no text") from None
     except (ValueError, RecursionError):
-        raise Failure("the answer is no JSON") from None
+        raise Failure("the answer is no JSON", cause="unreadable") from None
     except OSError as error:
-        raise Failure(f"the connection broke: {error}", "absent") from None
+        raise Failure(f"the connection broke: {error}", "absent", cause="connection") from None
 
 
 @contextmanager
@@ -227,4 +233,4 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise Failure(f"the answer cannot be read: {error}") from None
+        raise Failure(f"the answer cannot be read: {error}", cause="unreadable") from None

@@ -1,0 +1,43 @@
+"""Whether there is a cluster, and whether a run fits on it."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import ray
+
+from data.errors import RunError, SettingError
+from pipeline.settings import Cluster
+from pipeline.watch import knock
+
+
+def preflight(settings: Cluster, gpus: Mapping[str, int]) -> None:
+    """Raise SettingError where a run would wait for ever: one copy of each engine must fit."""
+    have = ray.cluster_resources()
+    wanted = {"CPU": settings.cpus * len(gpus), "GPU": float(sum(gpus.values()))}
+    for kind, needed in wanted.items():
+        if needed > have.get(kind, 0):
+            raise SettingError(
+                f"{len(gpus)} engines want {needed:g} {kind}s, the cluster has {have.get(kind, 0):g}: "
+                "lower cluster.cpus or cluster.gpus, or add nodes"
+            )
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Connect to a cluster, a job to its own; else start one on this machine for as long as this lasts."""
+    if address:
+        knock(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    local = address is None and "RAY_ADDRESS" not in os.environ  # said aloud: Ray would join any cluster it finds here
+    try:
+        ray.init("local" if local else address, include_dashboard=False if local else None, logging_level=logging.ERROR)
+    except Exception as error:
+        what = f"reached at {address}: check cluster.address" if address else "started: is this machine too busy?"
+        raise RunError(f"Ray could not be {what} ({error})") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

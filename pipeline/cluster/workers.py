@@ -1,0 +1,126 @@
+"""Workers as actors, and the engines they see: actors too, found by name and asked again while they are down."""
+
+import asyncio
+import itertools
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from data.asks import Ask, Reply
+from data.errors import PipelineError, Unavailable
+from data.records import Task
+from data.shards import Packed
+from pipeline import logs
+from pipeline.limiter import GaveUp
+from pipeline.progress import Progress
+from pipeline.routing import choose
+from pipeline.run import Run
+from pipeline.worker import Worker
+from stages.engine import Scores
+
+Actor = Any  # a handle on an actor: its methods are made at run time
+Fleet = Mapping[str, tuple[str, tuple[str, ...]]]  # specification -> its model, and the names of its copies that are up
+
+
+@dataclass(slots=True)
+class Remote:
+    """Engine over the actors of one specification; asks again, ever more slowly, until `patience` seconds are over."""
+
+    model: str
+    patience: float
+    names: Sequence[str] = ()
+    _flying: Counter[str] = field(default_factory=Counter)
+    _down: bool = False
+
+    async def reply(self, ask: Ask) -> Reply:
+        """Return the engine's reply. Raises Unavailable where patience ends."""
+        reply: Reply = await self._asked(ask, lambda actor: actor.reply.remote(ask, self.model))
+        return reply
+
+    async def score(self, ask: Ask, text: str) -> Scores:
+        """Return the engine's scores. Raises as `reply`."""
+        scores: Scores = await self._asked(ask, lambda actor: actor.score.remote(ask, text))
+        return scores
+
+    async def _asked(self, ask: Ask, send: Callable[[Actor], Awaitable[Any]]) -> Any:
+        end = time.monotonic() + self.patience
+        for attempt in itertools.count():
+            pause = min(30.0, 0.25 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.5)
+            name = choose(ask.messages[-1].content, self.names, self._flying, attempt)
+            self._flying[name] += 1
+            try:
+                with plainly():
+                    answer = await send(_actor(name))
+                self._down = False
+            except GaveUp:
+                raise  # its limiter has been patient already
+            except (Unavailable, RayActorError) as error:
+                self._warn(error)
+                if time.monotonic() + pause > end:
+                    raise Unavailable(f"{self.model} did not answer for {self.patience:g} s: {error}") from error
+            else:
+                return answer
+            finally:
+                self._flying[name] -= 1
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the count has no end")
+
+    def _warn(self, error: Exception) -> None:
+        """Say once that the engine does not answer, not once for each ask that waits for it."""
+        if not self._down and isinstance(error, RayActorError):
+            logging.getLogger(__name__).warning("%s does not answer, and is asked again: %s", self.model, error)
+            self._down = True
+
+
+@cache
+def _actor(name: str) -> Actor:
+    """Find an actor by name: a handle among a worker's arguments would keep it from being restarted."""
+    return ray.get_actor(name)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Raise what an actor raised on purpose as it was: as Ray hands it on, its message is a traceback with a pid."""
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, PipelineError):
+            raise error.cause from None
+        raise
+
+
+class WorkerActor:
+    """A worker whose engines are actors."""
+
+    def __init__(self, run: Run, number: int) -> None:
+        self._records = logs.keep(f"worker {number}")
+        self._patience = run.recipe.cluster.patience
+        self._engines: dict[str, Remote] = {}
+        self._worker = Worker(run, self._engines)
+
+    async def label(self, part: str, tasks: tuple[Task, ...], digest: str, fleet: Fleet) -> Packed | None:
+        """Label a shard as `Worker` does, with the engines that are up now."""
+        for specification, (model, names) in fleet.items():
+            self._engines.setdefault(specification, Remote(model, self._patience)).names = names
+        return await self._worker.label(part, tasks, digest)
+
+    async def progress(self) -> Progress:
+        """Return this worker's counts."""
+        return await self._worker.progress()
+
+    async def said(self) -> list[logs.Entry]:
+        """Return what this process has logged since it was last asked."""
+        return self._records.take()
+
+    async def drain(self) -> None:
+        """Ask nothing new."""
+        await self._worker.drain()

@@ -1,0 +1,105 @@
+"""Decides how probable it is that the judge names the true first error, given what rollouts from around it said.
+
+Four things can be: the first error is the named step (exact), an `earlier` one, a `later` one, or there is `none`.
+Prefixes without an error share one hit rate, prefixes with one another, which is low but not zero: a rollout may mend
+the error, or be lucky. Both rates are unknown, with Beta priors. The solution's own answer is one more rollout of the
+second kind, but for `none`. See docs/plans.md. Sums and products alone, so that every machine computes the same.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from data.errors import SettingError
+from data.records import Outcome, Tally
+
+Beta = tuple[float, float]
+"""The a and b of a Beta distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is believed before any rollout; `python -m bench.fit` learns it from a run, all but `passed`.
+
+    `exact`, `earlier`, `later`, `none`: where the first error lies if the judge names a step, as relative weights.
+    `good`, `bad`: hit rates of prefixes without and with an error. `passed`: how probable it is that a right answer in
+    which the judge finds no error holds none; no rollout tells.
+    """
+
+    exact: float = 0.7
+    earlier: float = 0.1
+    later: float = 0.1
+    none: float = 0.1
+    good: Beta = (1.0, 1.0)
+    bad: Beta = (0.2, 3.8)
+    passed: float = 0.98
+
+    def __post_init__(self) -> None:
+        weights, rates = (self.exact, self.earlier, self.later, self.none), (*self.good, *self.bad)
+        if self.exact <= 0 or min(weights) < 0 or min(rates) <= 0 or not 0 <= self.passed <= 1:
+            raise SettingError(f"a prior needs exact > 0, weights >= 0, rates > 0 and 0 <= passed <= 1, not {self}")
+
+    def at(self, judged: int, steps: int) -> "Prior":
+        """Return the prior where the judge names step `judged`: nothing lies before the first, or after the last."""
+        earlier = self.earlier if judged else 0.0
+        return replace(self, earlier=earlier, later=self.later if judged < steps - 1 else 0.0)
+
+
+DEFAULT: Final = Prior()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A solution's own outcome, rollouts from the prefix `before` the named step, and from the one `through` it."""
+
+    prior: Prior
+    outcome: Outcome
+    before: Tally = field(default_factory=Tally)
+    through: Tally = field(default_factory=Tally)
+
+    @property
+    def weights(self) -> tuple[float, float, float, float]:
+        """Joint probability of the evidence with exact, earlier, later and none; not normalised."""
+        prior, both, own = self.prior, self.before + self.through, OWN[self.outcome]
+        return (
+            prior.exact * marginal(self.before, prior.good) * marginal(self.through + own, prior.bad),
+            prior.earlier * marginal(both + own, prior.bad),
+            prior.later * marginal(both, prior.good) * marginal(own, prior.bad),
+            0.0 if self.outcome == "different" else prior.none * marginal(both, prior.good),
+        )
+
+    @property
+    def posterior(self) -> float:
+        """Probability that the first error is the named step."""
+        return self.weights[0] / sum(self.weights)
+
+    def seen(self, *, through: bool) -> Tally:
+        """Return the rollouts from one of the two prefixes."""
+        return self.through if through else self.before
+
+    def add(self, tally: Tally, *, through: bool) -> "Evidence":
+        """Return the evidence with more rollouts."""
+        if through:
+            return replace(self, through=self.through + tally)
+        return replace(self, before=self.before + tally)
+
+    def gain(self, *, through: bool) -> float:
+        """Return the expected fall of the posterior's variance, p (1 - p), by one more rollout."""
+        now, after = sum(self.weights), 0.0
+        for tally in (Tally(hits=1), Tally(misses=1)):
+            then = self.add(tally, through=through)
+            after += sum(then.weights) / now * then.posterior * (1 - then.posterior)
+        return self.posterior * (1 - self.posterior) - after
+
+
+OWN: Final[dict[Outcome, Tally]] = {"equal": Tally(hits=1), "different": Tally(misses=1), "undecided": Tally()}
+"""A solution's own answer as a rollout."""
+
+
+def marginal(seen: Tally, rate: Beta) -> float:
+    """Probability of a sequence of hits and misses at one unknown rate (Beta-binomial, for one order of them)."""
+    a, b = rate
+    product = 1.0
+    factors = (*(a + hit for hit in range(seen.hits)), *(b + miss for miss in range(seen.misses)))
+    for drawn, factor in enumerate(factors):
+        product *= factor / (a + b + drawn)
+    return product

@@ -1,0 +1,81 @@
+import math
+from fractions import Fraction
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.errors import SettingError
+from data.records import Outcome, Tally
+from stages.posterior import DEFAULT, Evidence, Prior, marginal
+
+tallies = st.builds(Tally, st.integers(0, 8), st.integers(0, 8), st.integers(0, 3))
+rates = st.tuples(st.floats(0.05, 20), st.floats(0.05, 20))
+
+
+def test_a_marginal_is_the_chance_of_one_order_of_hits_and_misses() -> None:
+    assert marginal(Tally(), (1.0, 1.0)) == 1
+    assert marginal(Tally(hits=1), (3.0, 1.0)) == 0.75
+    assert marginal(Tally(2, 1), (1.0, 1.0)) == pytest.approx(float(Fraction(1, 12)))  # the integral of p p (1 - p)
+
+
+@given(seen=tallies, rate=rates)
+def test_a_marginal_is_the_beta_functions_ratio(seen: Tally, rate: tuple[float, float]) -> None:
+    def beta(a: float, b: float) -> float:
+        return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+    a, b = rate
+    expected = math.exp(beta(a + seen.hits, b + seen.misses) - beta(a, b))
+    assert marginal(seen, rate) == pytest.approx(expected, rel=1e-6)
+
+
+@given(before=tallies, through=tallies, outcome=st.sampled_from(["equal", "different", "undecided"]))
+def test_the_next_rollouts_results_are_weighed_to_what_is_believed_now(
+    before: Tally, through: Tally, outcome: Outcome
+) -> None:
+    evidence = Evidence(DEFAULT, outcome, before, through)
+    for side in (True, False):
+        after = [evidence.add(tally, through=side) for tally in (Tally(hits=1), Tally(misses=1))]
+        for now, *then in zip(evidence.weights, *(one.weights for one in after), strict=True):
+            assert sum(then) == pytest.approx(now)
+        assert evidence.gain(through=side) >= -1e-12
+
+
+def test_hits_before_and_misses_through_speak_for_the_judge_and_the_opposite_against() -> None:
+    start = Evidence(DEFAULT, "different")
+    assert start.posterior == pytest.approx(0.7 / 0.9)  # no error at all is out of the question
+    assert start.add(Tally(hits=1), through=False).posterior > start.posterior
+    assert start.add(Tally(misses=1), through=True).posterior > start.posterior
+    assert start.add(Tally(misses=3), through=False).posterior < start.posterior
+    assert start.add(Tally(hits=1), through=True).posterior < start.posterior
+    assert start.add(Tally(cut=5), through=True).posterior == start.posterior
+
+
+def test_one_repaired_error_is_no_refutation_where_errors_are_often_repaired() -> None:
+    seen = Tally(1, 7)
+    seldom = Evidence(Prior(bad=(0.01, 0.99)), "different", Tally(8, 0), seen).posterior
+    often = Evidence(Prior(bad=(2.0, 14.0)), "different", Tally(8, 0), seen).posterior
+    assert seldom < often
+
+
+def test_a_right_answer_speaks_for_no_error() -> None:
+    posteriors = {outcome: Evidence(DEFAULT, outcome).posterior for outcome in ("equal", "undecided", "different")}
+    assert posteriors["equal"] < posteriors["undecided"] < posteriors["different"]
+
+
+def test_nothing_is_earlier_than_the_first_step_or_later_than_the_last() -> None:
+    assert DEFAULT.at(0, 3).earlier == DEFAULT.at(2, 3).later == 0
+    assert DEFAULT.at(1, 3) == DEFAULT
+    assert Evidence(DEFAULT.at(0, 1), "different").posterior == 1
+
+
+def test_many_rollouts_still_give_a_number() -> None:
+    for before, through in product((Tally(128, 0), Tally(0, 128), Tally(64, 64)), repeat=2):
+        assert 0 <= Evidence(DEFAULT, "equal", before, through).posterior <= 1
+
+
+@pytest.mark.parametrize("bad", [{"exact": 0.0}, {"later": -0.1}, {"good": (0.0, 1.0)}, {"passed": 1.1}])
+def test_an_impossible_prior_is_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(SettingError):
+        Prior(**bad)  # type: ignore[arg-type]
