@@ -37,7 +37,7 @@ install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the C
 
 test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of training (its torch), in an environment of theirs
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not vllm"
-	$(BIN)/python -m pytest -q -m "slow and not vllm"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not vllm"
 	$(MAKE) VENV=build/vllm test-vllm
 
 test-vllm: $(BIN)/dev install-vllm
