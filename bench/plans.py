@@ -19,7 +19,7 @@ from pipeline import recipe, synth
 from pipeline.crew import Crew
 from pipeline.engines.scripted import Scripted
 from stages import solve
-from stages.answers import quick
+from stages.exact.certain import decide
 
 WORLDS = ((0.93, 0.02), (0.93, 0.0), (0.85, 0.02), (0.75, 0.02))  # a step is right, a step after a slip mends it
 PLANS = (("exhaustive", 1), ("bisect", 1), ("confirm", 1), ("confirm", 8))  # and the first wave of samples
@@ -57,7 +57,7 @@ async def _labelled(world: tuple[float, float], plan: tuple[str, int], seed: int
 
 
 async def _grade(answer: str | None, gold: str | None) -> Outcome:
-    return (answer and gold and quick(answer, gold)) or "undecided"
+    return (answer and gold and decide(answer, gold)) or "undecided"
 
 
 def _measured(rows: Sequence[Labelled]) -> Measured:
