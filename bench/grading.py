@@ -1,0 +1,221 @@
+"""Grading beside math-verify alone, side by side in one run: `python -m bench.grading [--data FOLDER]`.
+
+How often each agrees with the flags of four files, how many pairs exact arithmetic decides and whether ever wrongly,
+how many pairs a second each grades; then what hostile answers cost. Both have one process and 5 seconds of CPU a pair.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from math_verify import parse, verify
+
+from bench import table
+from bench.pairs import HOSTILE, WRONG_FLAGS
+from bench.real import SHARED
+from data.records import Outcome
+from pipeline.grading import Grader
+from stages.answers import extract
+from stages.exact import algebra
+from stages.exact.certain import decide
+from stages.exact.reading import read
+
+FILES = {
+    "unit_tests": "equivalence/unit_tests.jsonl",
+    "math500_real_outputs": "equivalence/math500_real_outputs.jsonl",
+    "prime_qwen_grader": "equivalence/prime_qwen_grader.jsonl",
+    "math500_samples": "bon/strictprm_math500_n32.jsonl",
+}
+DEADLINE = 5.0  # seconds of CPU for one comparison
+MEMORY = 2 << 30  # bytes
+TURNS = 20  # the two take turns, so that a busy machine is as busy for both
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """An answer and a gold answer, and whether the file says that they are equal."""
+
+    answer: str | None
+    gold: str
+    equal: bool
+
+    @property
+    def corrected(self) -> bool:
+        """What the flag should be."""
+        return self.equal != any((self.answer, self.gold) in pairs for pairs in WRONG_FLAGS.values())
+
+
+class Late(BaseException):
+    """Not an Exception, which sympy would swallow."""
+
+
+@dataclass(slots=True)
+class Measured:
+    """What was found on one file; counts of pairs, seconds by the clock."""
+
+    name: str
+    pairs: list[Flagged]
+    ours: list[Outcome] = field(default_factory=list)
+    theirs: list[bool | None] = field(default_factory=list)  # None: no verdict in time
+    seconds: float = 0.0
+    their_seconds: float = 0.0
+
+    def agree(self, verdicts: Sequence[bool], *, corrected: bool = False) -> float:
+        """Share of flags that verdicts agree with."""
+        flags = [one.corrected if corrected else one.equal for one in self.pairs]
+        return sum(map(bool.__eq__, verdicts, flags)) / len(flags)
+
+    def told(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+        certain = [decide(one.answer, one.gold) if one.answer else None for one in self.pairs]
+        decided = [
+            (one, outcome, verdict) for one, outcome, verdict in zip(self.pairs, certain, self.theirs, strict=True)
+        ]
+        ours, theirs = [outcome == "equal" for outcome in self.ours], [verdict is True for verdict in self.theirs]
+        return {
+            "pairs": len(self.pairs),
+            "certain": sum(outcome is not None for outcome in certain),
+            "undecided": self.ours.count("undecided"),
+            "agree": self.agree(ours),
+            "math_verify_agrees": self.agree(theirs),
+            "agree_corrected": self.agree(ours, corrected=True),
+            "math_verify_agrees_corrected": self.agree(theirs, corrected=True),
+            "per_second": len(self.pairs) / self.seconds,
+            "math_verify_per_second": len(self.pairs) / self.their_seconds,
+            "times_as_fast": self.their_seconds / self.seconds,
+            "wrong_flags": _distinct(one for one in self.pairs if one.corrected != one.equal),
+            "certain_and_wrong": _distinct(
+                one for one, outcome, _ in decided if outcome and (outcome == "equal") != one.corrected
+            ),
+            "certain_and_math_verify_says_otherwise": _distinct(
+                one for one, outcome, verdict in decided if outcome and verdict not in {None, outcome == "equal"}
+            ),
+        }
+
+
+def load(name: str, folder: Path) -> list[Flagged]:
+    """Read the pairs of a file; of solutions, the answers that are extracted from them."""
+    rows = [json.loads(line) for line in (folder / FILES[name]).read_text(encoding="utf-8").split("\n") if line]
+    if "candidates" in rows[0]:
+        made = ((one, row["answer"]) for row in rows for one in row["candidates"])
+        return [Flagged(extract(one["response"]), gold, one["correct"]) for one, gold in made]
+    return [Flagged(row["prediction"], row["gold"], row["equal"]) for row in rows]
+
+
+def alone(pair: Flagged) -> bool | None:
+    """Ask math-verify as it comes, both answers in a box; None where it takes too long."""
+    try:
+        signal.setitimer(signal.ITIMER_PROF, DEADLINE)
+        gold, answer = (parse(f"\\boxed{{{text}}}", parsing_timeout=None) for text in (pair.gold, pair.answer or ""))
+        return bool(verify(gold, answer, timeout_seconds=None))
+    except (Late, MemoryError, RecursionError):
+        return None
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+async def measure(name: str, pairs: list[Flagged]) -> Measured:
+    """Grade a file's pairs in turns, ours with nothing remembered but with its process started."""
+    found = Measured(name, pairs)
+    alone(Flagged("x=1", "1", equal=True))
+    async with Grader(workers=1, deadline=DEADLINE, memory=MEMORY) as grader:
+        await grader.grade("sin", "cos")
+        read.cache_clear()
+        algebra._join.cache_clear()
+        for turn in _turns(pairs):
+            started = time.perf_counter()
+            found.ours += [await grader.grade(one.answer, one.gold) for one in turn]
+            between = time.perf_counter()
+            found.theirs += [alone(one) for one in turn]
+            found.seconds += between - started
+            found.their_seconds += time.perf_counter() - between
+    return found
+
+
+async def endure() -> dict[str, Any]:
+    """Grade what is hostile, either way round."""
+    slowest, slowest_exact, outcomes, wrong = 0.0, 0.0, list[Outcome](), []
+    async with Grader(workers=1, deadline=1.0, memory=MEMORY) as grader:
+        await grader.grade("sin", "cos")
+        for answer, gold, right in HOSTILE:
+            for pair in ((answer, gold), (gold, answer)):
+                started = time.perf_counter()
+                decide(*pair)
+                slowest_exact = max(slowest_exact, time.perf_counter() - started)
+                outcomes.append(await grader.grade(*pair))
+                slowest = max(slowest, time.perf_counter() - started)
+                if outcomes[-1] not in {"undecided", right}:
+                    wrong.append([text[:60] for text in pair])
+    return {
+        "pairs": len(outcomes),
+        "undecided": outcomes.count("undecided"),
+        "wrong": wrong,
+        "slowest_exact_seconds": round(slowest_exact, 3),
+        "slowest_seconds": round(slowest, 1),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the files that are there, and what is hostile; 1 where anything certain is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench.grading", description="Grading beside math-verify alone.")
+    parser.add_argument("--data", type=Path, default=SHARED, metavar="FOLDER", help=f"default: {SHARED}")
+    folder = parser.parse_args(arguments).data
+    logging.disable()
+    signal.signal(signal.SIGPROF, _late)
+    measured = {}
+    for name, file in FILES.items():
+        if (folder / file).is_file():
+            measured[name] = asyncio.run(measure(name, load(name, folder))).told()
+        else:
+            print(f"{name}: not measured, {folder / file} is absent; give --data FOLDER")
+    hostile = asyncio.run(endure())
+    print("\n".join(table.lines([_row(name, told) for name, told in measured.items()])))
+    for name, told in measured.items():
+        for kind in ("certain_and_wrong", "certain_and_math_verify_says_otherwise"):
+            print("\n".join([f"\n{name}: {kind.replace('_', ' ')}", *(f"  {pair}" for pair in told[kind])]))
+    print(f"\nhostile: {hostile}")
+    print(f"written to {table.write('grading', {**measured, 'hostile': hostile})}")
+    return int(bool(hostile["wrong"]) or any(told["certain_and_wrong"] for told in measured.values()))
+
+
+def _late(*_: object) -> None:
+    raise Late
+
+
+def _turns(pairs: list[Flagged]) -> Iterator[list[Flagged]]:
+    size = -(-len(pairs) // TURNS)
+    return (pairs[start : start + size] for start in range(0, len(pairs), size))
+
+
+def _distinct(pairs: Iterator[Flagged]) -> list[str]:
+    return sorted({f"{one.answer}  against  {one.gold}" for one in pairs})
+
+
+def _row(name: str, told: dict[str, Any]) -> dict[str, str]:
+    return {
+        "pairs": name,
+        "number": f"{told['pairs']:,}",
+        "certain": f"{told['certain']:,} ({told['certain'] / told['pairs']:.1%})",
+        "certain and wrong": str(len(told["certain_and_wrong"])),
+        "agree": f"{told['agree']:.2%}",
+        "math-verify": f"{told['math_verify_agrees']:.2%}",
+        "agree, flags corrected": f"{told['agree_corrected']:.2%}",
+        "math-verify, corrected": f"{told['math_verify_agrees_corrected']:.2%}",
+        "pairs/s": f"{told['per_second']:,.0f}",
+        "math-verify pairs/s": f"{told['math_verify_per_second']:,.0f}",
+        "times as fast": f"{told['times_as_fast']:.0f}",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
