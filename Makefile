@@ -52,6 +52,7 @@ check: $(BIN)/dev  ## formatting, lint, types
 bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each program
 	$(BIN)/python -m bench.plans
 	$(BIN)/python -m bench.real
+	$(BIN)/python -m bench.grading
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.faults
 	$(BIN)/python -m bench.load

@@ -7,21 +7,18 @@ how many pairs a second each grades; then what hostile answers cost. Both have o
 import argparse
 import asyncio
 import json
-import logging
 import resource
-import signal
 import sys
 import time
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from math_verify import parse, verify
-
 from bench import table
 from bench.pairs import HOSTILE, WRONG_FLAGS
-from bench.real import SHARED
+from bench.real import ROOT, SHARED
 from data.records import Outcome
 from pipeline.grading import Grader
 from stages.answers import extract
@@ -52,10 +49,6 @@ class Flagged:
     def corrected(self) -> bool:
         """What the flag should be."""
         return self.equal != any((self.answer, self.gold) in pairs for pairs in WRONG_FLAGS.values())
-
-
-class Late(BaseException):
-    """Not an Exception, which sympy would swallow."""
 
 
 @dataclass(slots=True)
@@ -111,22 +104,9 @@ def load(name: str, folder: Path) -> list[Flagged]:
     return [Flagged(row["prediction"], row["gold"], row["equal"]) for row in rows]
 
 
-def alone(pair: Flagged) -> bool | None:
-    """Ask math-verify as it comes, both answers in a box; None where it takes too long."""
-    try:
-        signal.setitimer(signal.ITIMER_PROF, DEADLINE)
-        gold, answer = (parse(f"\\boxed{{{text}}}", parsing_timeout=None) for text in (pair.gold, pair.answer or ""))
-        return bool(verify(gold, answer, timeout_seconds=None))
-    except (Late, MemoryError, RecursionError):
-        return None
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-
-async def measure(name: str, pairs: list[Flagged]) -> Measured:
+async def measure(name: str, pairs: list[Flagged], alone: Process) -> Measured:
     """Grade a file's pairs in turns, ours with nothing remembered but with its process started."""
     found = Measured(name, pairs)
-    alone(Flagged("x=1", "1", equal=True))
     async with Grader(workers=1, deadline=DEADLINE, memory=MEMORY) as grader:
         await grader.grade("sin", "cos")
         read.cache_clear()
@@ -134,11 +114,36 @@ async def measure(name: str, pairs: list[Flagged]) -> Measured:
         for turn in _turns(pairs):
             started = time.perf_counter()
             found.ours += [await grader.grade(one.answer, one.gold) for one in turn]
-            between = time.perf_counter()
-            found.theirs += [alone(one) for one in turn]
-            found.seconds += between - started
-            found.their_seconds += time.perf_counter() - between
+            found.seconds += time.perf_counter() - started
+            verdicts, seconds = await _asked(alone, [(one.answer, one.gold) for one in turn])
+            found.theirs += verdicts
+            found.their_seconds += seconds
     return found
+
+
+async def _asked(alone: Process, pairs: list[tuple[str | None, str]]) -> tuple[list[bool | None], float]:
+    assert alone.stdin is not None  # noqa: S101 - it was started with pipes
+    assert alone.stdout is not None  # noqa: S101
+    alone.stdin.write(json.dumps(pairs).encode() + b"\n")
+    await alone.stdin.drain()
+    verdicts, seconds = json.loads(await alone.stdout.readline())
+    return verdicts, seconds
+
+
+async def compared(folder: Path) -> dict[str, dict[str, Any]]:
+    """Measure the files that are there."""
+    command = (sys.executable, "-m", "bench.alone", str(MEMORY), str(DEADLINE))
+    alone = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, cwd=ROOT, limit=1 << 24)
+    await _asked(alone, [("x=1", "1")])
+    measured = {}
+    for name, file in FILES.items():
+        if (folder / file).is_file():
+            measured[name] = (await measure(name, load(name, folder), alone)).told()
+        else:
+            print(f"{name}: not measured, {folder / file} is absent; give --data FOLDER")
+    alone.kill()
+    await alone.communicate()
+    return measured
 
 
 async def endure() -> dict[str, Any]:
@@ -170,14 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.grading", description="Grading beside math-verify alone.")
     parser.add_argument("--data", type=Path, default=SHARED, metavar="FOLDER", help=f"default: {SHARED}")
     folder = parser.parse_args(arguments).data
-    logging.disable()
-    signal.signal(signal.SIGPROF, _late)
-    measured = {}
-    for name, file in FILES.items():
-        if (folder / file).is_file():
-            measured[name] = asyncio.run(measure(name, load(name, folder))).told()
-        else:
-            print(f"{name}: not measured, {folder / file} is absent; give --data FOLDER")
+    measured = asyncio.run(compared(folder))
     hostile = asyncio.run(endure())
     print("\n".join(table.lines([_row(name, told) for name, told in measured.items()])))
     for name, told in measured.items():
@@ -186,10 +184,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\nhostile: {hostile}")
     print(f"written to {table.write('grading', {**measured, 'hostile': hostile})}")
     return int(bool(hostile["wrong"]) or any(told["certain_and_wrong"] for told in measured.values()))
-
-
-def _late(*_: object) -> None:
-    raise Late
 
 
 def _turns(pairs: list[Flagged]) -> Iterator[list[Flagged]]:

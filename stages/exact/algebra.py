@@ -276,7 +276,7 @@ def _whole_root(n: int, degree: int) -> int | None:
 
 
 def _spelled(value: Value) -> str:
-    return "/".join("+".join(sorted(map(_term, part.items()))) for part in (value.above, value.below))
+    return ":".join("+".join(sorted(map(_term, part.items()))) for part in (value.above, value.below))
 
 
 def _term(item: tuple[Monomial, Rational]) -> str:

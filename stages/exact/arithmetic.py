@@ -20,8 +20,6 @@ LARGEST = 300  # of which a factorial or a binomial coefficient is taken
 _APPLIED = set("fghuvFGHPQRSTW")  # letters behind which a bracket may hold an argument
 _CIRCULAR = {"sin", "cos", "tan", "cot", "sec", "csc"}
 _FACTOR = {"(", "[", "{", "letter", "number", "frac", "sqrt", "binom", "function", PI, INFINITY}
-
-
 _AFTER = {"%": PERCENT, "circ": DEGREE, "currency": DOLLAR}
 _CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
 
@@ -39,6 +37,9 @@ class Arithmetic:
     @property
     def _next(self) -> str:
         return self._tokens[self._at][0]
+
+    def _kinds(self, n: int) -> list[str]:
+        return [kind for kind, _ in self._tokens[self._at : self._at + n]]
 
     def _take(self, *kinds: str) -> str:
         kind, text = self._tokens[self._at]
@@ -139,10 +140,12 @@ class Arithmetic:
     def _mixed(self) -> Value:
         """Read a number, and a fraction that stands right behind it: 1 1/2."""
         whole = self._atom()
-        if [kind for kind, _ in self._tokens[self._at : self._at + 3]] != ["number", "/", "number"]:
+        if self._kinds(3) != ["number", "/", "number"]:
             return whole
-        part = self._atom() / (self._takes("/"), self._atom())[1]
-        if self._rounded or self._next in _FACTOR or not Fraction(part.rational() or 1) < 1:
+        above = self._atom()
+        self._take("/")
+        part = above / self._atom()
+        if self._rounded or self._next in _FACTOR | {"/", "^", "!"} or not Fraction(part.rational() or 1) < 1:
             raise Unclear
         return whole + part
 
@@ -200,7 +203,7 @@ class Arithmetic:
             name += "_" + self._take("number", "letter")
             if braced:
                 self._take("}")
-        if self._next == "(" and (name[0] in _APPLIED or self._tokens[self._at + 2][0] == ")"):
+        if self._next == "(" and (name[0] in _APPLIED or self._kinds(3)[2:] == [")"]):
             raise Unclear
         return atom(name)
 
@@ -221,24 +224,26 @@ class Arithmetic:
     def _applied(self, name: str) -> Value:
         """Read the argument of a function, which without brackets ends where nothing else can be meant."""
         power = _small(self._argument()) if self._takes("^") else 1
-        given = self._atom() if self._next in {"(", "{"} else self._bare()
+        given = self._atom() if self._next in {"(", "{"} else self._bare(circular=name in _CIRCULAR)
         if self._next == "^":
             raise Unclear
         if name in _CIRCULAR:
             given = algebra.put(given, DEGREE, atom(PI) / constant(180))
         return _function(name, given) ** power
 
-    def _bare(self) -> Value:
-        value = self._atom() if self._next in {"number", "frac"} else constant(1)
-        if self._next in {"letter", PI}:
+    def _bare(self, *, circular: bool) -> Value:
+        if self._next not in {"number", "frac", "letter", PI}:
+            raise Unclear
+        value = self._atom()
+        if circular and self._next in {"letter", PI}:
             value *= self._atom()
-        if self._next == "circ" or [kind for kind, _ in self._tokens[self._at : self._at + 2]] == ["^", "circ"]:
+        if self._next == "circ" or self._kinds(2) == ["^", "circ"]:
             self._takes("^")
             self._take("circ")
             value *= atom(DEGREE)
         elif self._next in _FACTOR - {"function"}:
             raise Unclear
-        if self._next in {"/", "^", "!", "%", "text"} or self._tokens[self._at - 1][0] == "function":
+        if self._next in {"/", "^", "!", "%", "text"}:
             raise Unclear
         return value
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from stages.answers import normal
 from stages.exact import algebra, scalars
-from stages.exact.algebra import INFINITY, ONE, Unclear, atoms, constant, independent, letters
+from stages.exact.algebra import INFINITY, ONE, Unclear, atoms, constant, letters
 from stages.exact.bounds import Bounds, bounds
 from stages.exact.forms import Based, Equation, Form, Row, Scalar
 from stages.exact.reading import read
@@ -37,11 +37,9 @@ def decide(answer: str, gold: str) -> Decision:
     """Decide what is certain about two raw answers; None where nothing is."""
     ours, theirs = read(answer), read(gold)
     if ours is not None and theirs is not None and not _misprint(answer, ours, gold, theirs):
-        try:
-            if outcome := _compare(ours, theirs):
-                return outcome
-        except Unclear:
-            pass
+        outcome = _compare(ours, theirs)
+        if outcome:
+            return outcome
     if _is_something(ours) and _NOTHING.fullmatch(gold.strip()):
         return "different"
     if _is_something(theirs) and _NOTHING.fullmatch(answer.strip()):
@@ -78,7 +76,10 @@ def _misprint(answer: str, ours: Form, gold: str, theirs: Form) -> bool:
 
 
 def _compare(ours: Form, theirs: Form) -> Decision:
-    return _COMPARE[type(ours), type(theirs)](ours, theirs)
+    try:
+        return _COMPARE[type(ours), type(theirs)](ours, theirs)
+    except Unclear:
+        return None
 
 
 def _swapped(compare: Callable[[Any, Any], Decision]) -> Callable[[Any, Any], Decision]:
@@ -86,9 +87,13 @@ def _swapped(compare: Callable[[Any, Any], Decision]) -> Callable[[Any, Any], De
 
 
 def _given(ours: Equation, theirs: Scalar) -> Decision:
-    """Compare the value that an answer gives a letter."""
+    """Compare the value that an answer gives a letter. An equation in several letters gives none."""
     found = _assigned(ours)
-    return scalars.compare(found[1], theirs) if found and found[0] not in atoms(theirs.value) else None
+    if found and found[0] not in atoms(theirs.value):
+        return scalars.compare(found[1], theirs)
+    outcomes = {scalars.compare(side, theirs) for side in (ours.left, ours.right)}
+    several = len(letters(atoms(ours.left.value, ours.right.value))) > 1
+    return "different" if several and outcomes == {"different"} else None
 
 
 def _asked(ours: Scalar, theirs: Equation) -> Decision:
@@ -108,7 +113,8 @@ def _one_and_row(ours: Form, theirs: Row) -> Decision:
 def _against(outcomes: list[Decision], row: Row, one: Form) -> Decision:
     """Compare a row with a single thing: a collection has more, and a point, an interval or a matrix is no number."""
     if row.brackets in {"", "{}"}:
-        return "different" if "different" in outcomes else None
+        named = "equal" in outcomes and any(isinstance(item, Equation) for item in row.items)  # x = 2, y = 3
+        return "different" if "different" in outcomes and not named else None
     closed = isinstance(one, Scalar) and not letters(atoms(one.value))
     return "different" if closed and len(row.items) > 1 else None
 
@@ -136,11 +142,13 @@ def _equations(ours: Equation, theirs: Equation) -> Decision:
     names = atoms(first, second)
     if first.below != ONE or second.below != ONE or letters(atoms(first)) != letters(atoms(second)):
         return None
+    if algebra.same(first, second):
+        return "equal"
     shared = next((monomial for monomial in first.above if monomial and monomial in second.above), None)
     if shared and algebra.same(first * constant(second.above[shared]), second * constant(first.above[shared])):
         return "equal"
     linear = all(sum(power for _, power in monomial) <= 1 for one in (first, second) for monomial in one.above)
-    return "different" if linear and independent(names) and names == letters(names) else None
+    return "different" if linear and shared and names == letters(names) else None
 
 
 def _both_based(ours: Based, theirs: Based) -> Decision:

@@ -116,7 +116,10 @@ class _Reader(Arithmetic):
     def _based(self) -> Based:
         digits = self._take("number")
         self._take("_")
-        base = int(self._take("number") if not self._takes("{") else (self._take("number"), self._take("}"))[0])
-        if not 2 <= base <= 10 or any(not "0" <= digit < str(base) for digit in digits if base < 10):
+        braced = self._takes("{")
+        base = self._take("number")
+        if braced:
+            self._take("}")
+        if base not in set("23456789") or not set(digits) <= set("0123456789"[: int(base)]):
             raise Unclear
-        return Based(digits, base)
+        return Based(digits, int(base))

@@ -134,8 +134,8 @@ def _open(ours: Value, theirs: Value, names: set[str]) -> bool:
         return True
     if any((sole_letter(value) or "a").isupper() for value in (ours, theirs)):
         return True
-    constants = any(name[0] in "Cc" for name in free) and any(isinstance(name, Function) for name in names)
-    return constants or (PI in names and bool(free & _COUNTERS))
+    arbitrary = "Cc" if any(isinstance(name, Function) for name in names) else "C"
+    return any(name[0] in arbitrary for name in free) or (PI in names and bool(free & _COUNTERS))
 
 
 def sole_letter(value: Value, *, coefficient: bool = False) -> str | None:

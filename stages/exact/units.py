@@ -35,7 +35,8 @@ _SIZES: dict[str, dict[str, str]] = {
         "oz ounce": "28.349523125",
         "lb pound": "453.59237",
     },
-    "volume": {"l liter litre": "1", "ml milliliter millilitre": "0.001"},
+    "volume": {"L l liter litre": "1", "mL ml milliliter millilitre": "0.001"},
+    "count": {"unit": "1"},
     "money": {"dollar": "1", "cent": "0.01"},
     "angle": {"\u00b0 deg degree": "1"},
     "share": {"% percent": "0.01"},
@@ -54,8 +55,8 @@ def unit(words: str) -> tuple[str, int]:
     match = _WORDS.fullmatch(words.strip().rstrip("."))
     if not match:
         raise Unclear
-    name = match[2].lower()
-    known = _NAMES.get(name) or _NAMES.get(name.removesuffix("s")) if len(name) > 2 else _NAMES.get(match[2])
+    name = match[2] if len(match[2]) < 3 else match[2].lower()  # Mg is not mg
+    known = _NAMES.get(name) or (len(name) > 3 and _NAMES.get(name.removesuffix("s")))
     return MARK + (known or name), _POWERS.get(match[1] or "", 1)
 
 
