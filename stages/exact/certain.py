@@ -180,10 +180,13 @@ def _rows(ours: Row, theirs: Row) -> Decision:
     if kinds & {"", "{}"}:
         return "different" if _collections(ours, theirs) == "different" else None
     outcome = _in_order(ours.items, theirs.items)
-    intervals = kinds & {"[)", "(]"} or any(
-        INFINITY in atoms(one.value) for one in ours.items if isinstance(one, Scalar)
-    )
-    return outcome if outcome == "different" else "different" if intervals else None
+    intervals = kinds & {"[)", "(]"} or (outcome == "equal" and _is_interval(ours))
+    return "different" if intervals else outcome if outcome == "different" else None
+
+
+def _is_interval(row: Row) -> bool:
+    """Whether the items in brackets are a left and a right end; [1,2] is hardly the point (1,2)."""
+    return len(row.items) == 2 and _end(row, 0)[1] < _end(row, 1)[0]
 
 
 def _in_order(ours: Iterable[Form], theirs: Iterable[Form]) -> Decision:

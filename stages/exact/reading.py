@@ -6,9 +6,9 @@
 from functools import lru_cache
 
 from stages.exact import algebra
-from stages.exact.algebra import Unclear, atoms, letters
+from stages.exact.algebra import INFINITY, Unclear, atoms, letters
 from stages.exact.arithmetic import Arithmetic
-from stages.exact.forms import EITHER, Based, Equation, Form, Row, either, scalar
+from stages.exact.forms import EITHER, Based, Equation, Form, Row, Scalar, either, scalar
 from stages.exact.tokens import Token, tokens
 
 LONGEST = 600  # characters
@@ -39,6 +39,10 @@ def _rows(given: list[Token]) -> set[int]:
         elif kind == "," and opened:
             found.add(opened[-1])
     return found
+
+
+def _infinite(form: Form) -> bool:
+    return isinstance(form, Scalar) and INFINITY in atoms(form.value)
 
 
 class _Reader(Arithmetic):
@@ -97,6 +101,9 @@ class _Reader(Arithmetic):
             raise Unclear
         self._depth -= 1
         closing = self._take(*_CLOSING[opening])
+        if opening in {"(", "["}:  # at infinity both brackets mean the same
+            opening = "(" if _infinite(items[0]) else opening
+            closing = ")" if _infinite(items[-1]) else closing
         return Row("" if opening == "{" else (opening + closing).replace("\\", ""), items)
 
     def _matrix(self) -> Row:

@@ -135,7 +135,7 @@ def _open(ours: Value, theirs: Value, names: set[str]) -> bool:
     if any((sole_letter(value) or "a").isupper() for value in (ours, theirs)):
         return True
     arbitrary = "Cc" if any(isinstance(name, Function) for name in names) else "C"
-    return any(name[0] in arbitrary for name in free) or (PI in names and bool(free & _COUNTERS))
+    return any(name[0] in arbitrary for name in free) or (PI in atoms(ours) & atoms(theirs) and bool(free & _COUNTERS))
 
 
 def sole_letter(value: Value, *, coefficient: bool = False) -> str | None:
