@@ -19,7 +19,7 @@ from pipeline import recipe, synth
 from pipeline.crew import Crew
 from pipeline.engines.scripted import Scripted
 from stages import solve
-from stages.answers import quick
+from stages.exact.certain import decide
 
 WORLDS = ((0.93, 0.02), (0.93, 0.0), (0.85, 0.02), (0.75, 0.02))  # a step is right, a step after a slip mends it
 PILOT = 1000  # seed of the problems that the prior is learnt from
@@ -70,7 +70,7 @@ def measured(rows: Sequence[Labelled], truth: Callable[[Labelled], int]) -> Meas
 
 async def grade(answer: str | None, gold: str | None) -> Outcome:
     """Compare answers as the pipeline does where that is quick."""
-    return (answer and gold and quick(answer, gold)) or "undecided"
+    return (answer and gold and decide(answer, gold)) or "undecided"
 
 
 def label(world: tuple[float, float], settings: Sequence[str], seed: int, problems: int) -> list[Labelled]:

@@ -16,7 +16,7 @@ from typing import Self
 
 from data.errors import PipelineError
 from data.records import Outcome
-from stages.answers import quick
+from stages.exact.certain import decide
 
 LONGEST = 2000  # characters of an answer or gold answer that are worth a comparison
 START = 120.0  # seconds for a worker to import sympy, on a crowded machine
@@ -47,17 +47,23 @@ class Grader:
         """Compare raw answers, as `stages.answers.extract` gives them. Raises PipelineError where no worker starts."""
         if not answer or not gold:
             return "undecided"
-        if outcome := quick(answer, gold):
-            return outcome
-        if max(len(answer), len(gold)) > LONGEST:
-            return "undecided"
-        return await self._remember((answer, gold))
-
-    async def _remember(self, question: _Question) -> Outcome:
-        """Ask a question once, however many are waiting for its answer and whoever of them gives up."""
+        question = answer, gold
         if question in self._outcomes:
             self._outcomes.move_to_end(question)
             return self._outcomes[question]
+        outcome = decide(answer, gold)
+        if max(len(answer), len(gold)) > LONGEST:
+            return outcome or "undecided"
+        return self._keep(question, outcome) if outcome else await self._ask_once(question)
+
+    def _keep(self, question: _Question, outcome: Outcome) -> Outcome:
+        self._outcomes[question] = outcome
+        if len(self._outcomes) > self._remembered:
+            self._outcomes.popitem(last=False)
+        return outcome
+
+    async def _ask_once(self, question: _Question) -> Outcome:
+        """Ask a question once, however many are waiting for its answer and whoever of them gives up."""
         if question not in self._asked:
             self._asked[question] = asyncio.create_task(self._ask(question))
         return await asyncio.shield(self._asked[question])
@@ -65,13 +71,10 @@ class Grader:
     async def _ask(self, question: _Question) -> Outcome:
         worker = await self._idle.get()
         try:
-            outcome = self._outcomes[question] = await worker.ask(question)
+            return self._keep(question, await worker.ask(question))
         finally:
             self._idle.put_nowait(worker)
             del self._asked[question]
-        if len(self._outcomes) > self._remembered:
-            self._outcomes.popitem(last=False)
-        return outcome
 
     async def aclose(self) -> None:
         """Cancel what is being compared and end all workers. A later `grade` starts them anew."""

@@ -1,19 +1,14 @@
-"""Which part of a solution is its answer, and when two answers are equal or different beyond doubt.
+"""Which part of a solution is its answer.
 
 `extract` reads, in this order: the last closed box; the last `#### x`; the last "answer is x", "answer: x" or "A: x";
 the formula or number that a short closing sentence ("Therefore, ...") states. What a thinking model wrote before
-its last `</think>` is never read. `quick` decides only what exact arithmetic decides; the rest is for `comparing`.
+its last `</think>` is never read. `normal` gives an answer a canonical spelling.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
-
-from data.records import Outcome
 
 CLOSING = 400  # characters: a longer tail after "Therefore" is reasoning, not a conclusion
-NEAR = Fraction(1, 1000)  # relative: a rounded number this close to the other may mean the same
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
 _BARE = re.compile(r"[^\s{}$\\]+")
@@ -27,6 +22,7 @@ _FINAL = re.compile(
 _MATHS = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|(?<![\\$])\$(?!\s)([^$\n]+)(?<!\s)\$(?!\d)", re.DOTALL)
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _IS = re.compile(r"\b(?:is|are|equals?|remains)\b")
+_SIMPLEST = re.compile(r"\s+(?:is|are)(?: already)?(?: in)? (?:its|their|the) simplest (?:radical )?form\b")
 _COUNT = re.compile(r"(?<![\w.])\\?\$?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?%?)")
 _RESULT = re.compile(r"=\s*\\?\$?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?![\d.]*\s*[-+*/^\\]\s*[\d({])")
 
@@ -45,10 +41,7 @@ _MARKUP: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
     (re.compile("\u00b0"), r"^\\circ"),
     (re.compile(r"((?<=[0-9,])\s(?=\s*[0-9]))|\s+"), lambda space: " " if space[1] else ""),
 )
-_WHOLE = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,9}|[0-9]{1,40})"
-_DECIMAL = re.compile(rf"([-+]?)({_WHOLE}?(?:\.[0-9]{{1,40}})?)(%?)")
-_RATIO = re.compile(rf"([-+]?)(?:\\frac\{{(-?{_WHOLE})\}}\{{(-?{_WHOLE})\}}|({_WHOLE})/({_WHOLE}))(%?)")
-_CHOICE = re.compile(r"[A-Z]|\([A-Z]\)")
+_PLAIN = re.compile(r"[-+]?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+|\\frac\{-?[0-9,]+\}\{[0-9,]+\}|[0-9]+/[0-9]+)%?")
 
 
 def extract(text: str) -> str | None:
@@ -61,45 +54,7 @@ def normal(answer: str) -> str:
     """Return a canonical spelling; equal spellings mean equal answers, different ones mean nothing."""
     for pattern, replacement in _MARKUP:
         answer = pattern.sub(replacement, answer)
-    return answer.strip().rstrip(".,;:").strip()
-
-
-def quick(answer: str, gold: str) -> Outcome | None:
-    """Decide what spelling and exact arithmetic can decide; None where they cannot."""
-    ours, theirs = normal(answer), normal(gold)
-    if ours == theirs:
-        return "equal" if ours else None
-    if _CHOICE.fullmatch(ours) and _CHOICE.fullmatch(theirs):
-        return "equal" if ours.strip("()") == theirs.strip("()") else "different"
-    left, right = _number(ours), _number(theirs)
-    if left is None or right is None or left.percent != right.percent:
-        return None
-    if left.value == right.value:
-        return "equal"
-    rounded = left.rounded or right.rounded
-    near = abs(left.value - right.value) <= NEAR * max(abs(left.value), abs(right.value))
-    return None if rounded and near else "different"
-
-
-@dataclass(frozen=True, slots=True)
-class _Number:
-    """A number as it was written: `rounded` where it has a decimal point, `percent` where a percent sign."""
-
-    value: Fraction
-    rounded: bool
-    percent: bool
-
-
-def _number(spelling: str) -> _Number | None:
-    if (match := _DECIMAL.fullmatch(spelling)) and match[2] not in {"", "."}:
-        value = Fraction(match[2].replace(",", ""))
-        return _Number(-value if match[1] == "-" else value, "." in match[2], bool(match[3]))
-    if match := _RATIO.fullmatch(spelling):
-        above, below = (int((match[i] or match[i + 2]).replace(",", "")) for i in (2, 3))
-        if below:
-            value = Fraction(above, below)
-            return _Number(-value if match[1] == "-" else value, False, bool(match[6]))
-    return None
+    return answer.strip().rstrip(".,;:\\").strip()
 
 
 def _boxed(text: str) -> str | None:
@@ -143,7 +98,7 @@ def _hashed(text: str) -> str | None:
     matches = list(_HASHES.finditer(text))
     if matches and not text[matches[-1].end() :].strip():
         return matches[-1][1].strip() or None
-    return next((m[1].strip() for m in reversed(matches) if _number(normal(m[1]))), None)
+    return next((m[1].strip() for m in reversed(matches) if _PLAIN.fullmatch(normal(m[1]))), None)
 
 
 def _phrased(text: str) -> str | None:
@@ -165,7 +120,8 @@ def _concluded(text: str) -> str | None:
     before, closing = tail[: words[-1].start()], tail[words[-1].end() :]
     formulas = list(_MATHS.finditer(closing))
     if formulas:
-        return None if _IS.search(closing, formulas[-1].end()) else _inside(formulas[-1])
+        more = _IS.search(closing, formulas[-1].end()) and not _SIMPLEST.match(closing, formulas[-1].end())
+        return None if more else _inside(formulas[-1])
     return _counted(_BOLD.findall(closing)[-1:], before) or _counted([closing], before)
 
 

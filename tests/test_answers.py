@@ -2,10 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stages.answers import extract, normal, quick
+from stages.answers import extract, normal
 
 
 @pytest.mark.parametrize(
@@ -66,6 +64,9 @@ def test_announced_answers_are_read(text: str, answer: str) -> None:
         ("Therefore,\n\n\\[\n\\frac{3}{20} = 0.15\n\\]", "\\frac{3}{20} = 0.15"),
         ("Hence the sum of 3 and 4 is 7.", "7"),
         ("Hence 3 and 4 remain odd.", None),
+        ("Thus, \\(\\sqrt{53}\\) is already in its simplest radical form.", "\\sqrt{53}"),
+        ("So, \\(\\sqrt{53}\\) is the simplest radical form of the expression.", "\\sqrt{53}"),
+        ("So, \\(\\sqrt{53}\\) is irrational.", None),
         ("Therefore, the graph of \\(x^2 + y^2 = 1\\) is a circle.", None),
         ("Therefore, 1 - 2 = 1 - 2 = 1 -", None),
         ("Therefore, the total is 15 +" + "x" * 2000 + ".", None),
@@ -137,8 +138,7 @@ HOSTILE += [
 def test_a_hostile_300_kilobytes_ends(piece: str) -> None:
     text = piece * (300_000 // len(piece))
     extract(text)
-    quick(text, "5")
-    assert quick(text + "x", text + "x") in {"equal", None}
+    normal(text)
 
 
 def test_boxes_nested_by_the_thousand() -> None:
@@ -148,86 +148,16 @@ def test_boxes_nested_by_the_thousand() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        ("1,000", "1000"),
-        ("1{,}000", "1,000"),
-        ("$26$", "26"),
-        ("\\$18.00", "18"),
         ("**7**", "7"),
-        ("0.5", "\\frac{1}{2}"),
-        ("1/2", "\\dfrac12"),
-        ("\\frac{-2}{4}", "-\\frac{1}{2}"),
-        ("26.", "26"),
-        ("50\\%", "50%"),
-        ("\u22123", "-3"),
-        ("+3", "3"),
-        (".5", "0.50"),
         ("\\text{Evelyn}", "Evelyn"),
-        ("\\left( 3, \\frac{\\pi}{2} \\right)", "(3,\\frac{\\pi}{2})"),
-        ("(C)", "\\text{C}"),
         ("12^{\\text{th}}", "12"),
-        ("90\u00b0", "90^\\circ"),
-        ("\\mathrm{x} + 1", "x+1"),
+        ("(C)", "\\text{(C)}."),
+        ("185", "185\\"),
+        ("\\left( 3, \\frac{\\pi}{2} \\right)", "(3,\\dfrac{\\pi}{2})"),
     ],
 )
-def test_certainly_equal(ours: str, theirs: str) -> None:
-    assert quick(ours, theirs) == quick(theirs, ours) == "equal"
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        ("5", "-5"),
-        ("5", "15"),
-        ("1/3", "0.33"),
-        ("2/4", "2/5"),
-        ("1,000", "1.000"),
-        ("A", "(B)"),
-        ("2.5", "2"),
-        ("9" * 40, "9"),
-    ],
-)
-def test_certainly_different(ours: str, theirs: str) -> None:
-    assert quick(ours, theirs) == quick(theirs, ours) == "different"
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        ("0.333333", "1/3"),
-        ("50%", "0.5"),
-        ("1/0", "5"),
-        ("x=5", "5"),
-        ("2^3", "8"),
-        ("2**3", "23"),
-        ("1 2", "12"),
-        ("1, 234", "1234"),
-        ("1\\frac12", "3/2"),
-        ("1,23", "123"),
-        ("5 cm", "5"),
-        ("", ""),
-        ("$", "."),
-        ("9" * 5000, "1"),
-        ("\u0665", "5"),
-    ],
-)
-def test_what_is_not_certain_is_left_open(ours: str, theirs: str) -> None:
-    assert quick(ours, theirs) is None
-    assert quick(theirs, ours) is None
-
-
-@given(st.fractions(), st.fractions())
-def test_fractions_compare_exactly(ours: object, theirs: object) -> None:
-    assert quick(str(ours), str(theirs)) == ("equal" if ours == theirs else "different")
-
-
-@given(st.text(max_size=40))
-def test_spelling_twice_changes_nothing_of_the_verdict(text: str) -> None:
-    assert quick(text, text) == ("equal" if normal(text) else None)
-
-
-def test_every_real_gold_is_its_own_equal(shared_data: Path) -> None:
-    golds = [row["answer"] for row in rows(shared_data / "math" / "math500.jsonl")]
-    assert {quick(gold, gold) for gold in golds} == {"equal"}
+def test_spellings_of_the_same_are_the_same(ours: str, theirs: str) -> None:
+    assert normal(ours) == normal(theirs)
 
 
 def test_math_solutions_end_in_their_answer(shared_data: Path) -> None:

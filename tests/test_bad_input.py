@@ -20,8 +20,8 @@ from judges.equations import Equations
 from pipeline import recipe, synth
 from pipeline.cli import main
 from pipeline.crew import Crew
-from stages.answers import quick
 from stages.engine import Engine, Scores
+from stages.exact.certain import decide
 
 ROOT = Path(__file__).parents[1]
 KNOWN = problems(1, seed=3)[0]  # a problem the scripted engine can solve
@@ -155,7 +155,7 @@ REPLIES = {
 
 
 async def graded(given: str | None, gold: str | None) -> Outcome:
-    return (given and gold and quick(given, gold)) or "undecided"
+    return (given and gold and decide(given, gold)) or "undecided"
 
 
 def labelled(engine: Engine, task: Task, *settings: str) -> Labelled:

@@ -1,0 +1,269 @@
+"""When two answers are equal or different beyond doubt, decided without math-verify.
+
+By spelling, or by exact arithmetic on what both certainly say. Where an answer can be meant in two ways that would
+decide otherwise (a list in another order, a comma that may be a decimal mark), the question stays open.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any
+
+from stages.answers import normal
+from stages.exact import algebra, scalars
+from stages.exact.algebra import INFINITY, ONE, Unclear, atoms, constant, letters
+from stages.exact.bounds import Bounds, bounds
+from stages.exact.forms import Based, Equation, Form, Row, Scalar
+from stages.exact.reading import read
+from stages.exact.scalars import Decision, sole_letter
+
+MANY = 40  # items of a collection
+
+_CHOICE = re.compile(r"([A-Z])|\(([A-Z])\)(?:(?:[A-Za-z]{2}|[0-9]).*)?", re.DOTALL)
+_EXCLUSIVE = (
+    {"yes", "no"},
+    {"true", "false"},
+    {"odd", "even", "neither"},
+    {"circle", "ellipse", "parabola", "hyperbola"},
+)
+_NOTHING = re.compile(
+    r"\\text\{\s*(?:none|no (?:real |such |integer )*(?:solutions?|integers?|numbers?|values?))\.?\s*\}", re.IGNORECASE
+)
+_CLOCK = re.compile(r"([0-9]{1,2})(?::?([0-9]{2}))?([ap])\.?m", re.IGNORECASE)
+
+
+def decide(answer: str, gold: str) -> Decision:
+    """Decide what is certain about two raw answers; None where nothing is."""
+    ours, theirs = read(answer), read(gold)
+    if ours is not None and theirs is not None and not _misprint(answer, ours, gold, theirs):
+        outcome = _compare(ours, theirs)
+        if outcome:
+            return outcome
+    if _is_something(ours) and _NOTHING.fullmatch(gold.strip()):
+        return "different"
+    if _is_something(theirs) and _NOTHING.fullmatch(answer.strip()):
+        return "different"
+    return _spelled(normal(answer), normal(gold))
+
+
+def _is_something(form: Form | None) -> bool:
+    """Whether an answer is more than nothing, which zero may be."""
+    return form is not None and not (isinstance(form, Scalar) and not form.value.above)
+
+
+def _spelled(ours: str, theirs: str) -> Decision:
+    if ours.casefold() == theirs.casefold() and (ours == theirs or (len(ours) > 1 and ours.isalpha())):
+        return "equal" if ours else None
+    if (left := _CHOICE.fullmatch(ours)) and (right := _CHOICE.fullmatch(theirs)):
+        return "equal" if (left[1] or left[2]) == (right[1] or right[2]) else "different"
+    if any({ours.lower(), theirs.lower()} <= words for words in _EXCLUSIVE):
+        return "different"
+    left, right = _CLOCK.fullmatch(ours), _CLOCK.fullmatch(theirs)
+    if left and right:
+        return "equal" if _time(left) == _time(right) else "different"
+    return None
+
+
+def _time(clock: re.Match[str]) -> tuple[int, int, str]:
+    return int(clock[1]) % 12, int(clock[2] or 0), clock[3].lower()
+
+
+def _misprint(answer: str, ours: Form, gold: str, theirs: Form) -> bool:
+    """Whether a comma may be a decimal or thousands mark: 1,23 against 123 or 1.23."""
+    listed = {isinstance(form, Row) and not form.brackets for form in (ours, theirs)}
+    return len(listed) == 2 and re.sub(r"[^0-9]", "", answer) == re.sub(r"[^0-9]", "", gold)
+
+
+def _compare(ours: Form, theirs: Form) -> Decision:
+    try:
+        return _COMPARE[type(ours), type(theirs)](ours, theirs)
+    except Unclear:
+        return None
+
+
+def _swapped(compare: Callable[[Any, Any], Decision]) -> Callable[[Any, Any], Decision]:
+    return lambda ours, theirs: compare(theirs, ours)
+
+
+def _given(ours: Equation, theirs: Scalar) -> Decision:
+    """Compare the value that an answer gives a letter. An equation in several letters gives none."""
+    found = _assigned(ours)
+    if found and found[0] not in atoms(theirs.value):
+        return scalars.compare(found[1], theirs)
+    outcomes = {scalars.compare(side, theirs) for side in (ours.left, ours.right)}
+    several = len(letters(atoms(ours.left.value, ours.right.value))) > 1
+    return "different" if several and outcomes == {"different"} else None
+
+
+def _asked(ours: Scalar, theirs: Equation) -> Decision:
+    """Compare with an equation, which only where it gives a letter a number does not have to be repeated."""
+    found = _assigned(theirs)
+    return scalars.compare(ours, found[1]) if found and not letters(atoms(ours.value, found[1].value)) else None
+
+
+def _row_and_one(ours: Row, theirs: Form) -> Decision:
+    return _against([_compare(item, theirs) for item in ours.items], ours, theirs)
+
+
+def _one_and_row(ours: Form, theirs: Row) -> Decision:
+    return _against([_compare(ours, item) for item in theirs.items], theirs, ours)
+
+
+def _against(outcomes: list[Decision], row: Row, one: Form) -> Decision:
+    """Compare a row with a single thing: a collection has more, and a point, an interval or a matrix is no number."""
+    if row.brackets in {"", "{}"}:
+        named = "equal" in outcomes and any(isinstance(item, Equation) for item in row.items)  # x = 2, y = 3
+        return "different" if "different" in outcomes and not named else None
+    closed = isinstance(one, Scalar) and not letters(atoms(one.value))
+    return "different" if closed and len(row.items) > 1 else None
+
+
+def _open(_: Form, __: Form) -> Decision:
+    return None
+
+
+def _assigned(equation: Equation) -> tuple[str, Scalar] | None:
+    """Return the letter that an equation gives a value to, and that value."""
+    for side, other in ((equation.left, equation.right), (equation.right, equation.left)):
+        name = None if side.unit else sole_letter(side.value)
+        if name and name in letters({name}) and name not in atoms(other.value):
+            return name, other
+    return None
+
+
+def _equations(ours: Equation, theirs: Equation) -> Decision:
+    left, right = _assigned(ours), _assigned(theirs)
+    if left and right and left[0] == right[0]:
+        return scalars.compare(left[1], right[1])
+    if any(side.unit or side.rounded for one in (ours, theirs) for side in (one.left, one.right)):
+        return None
+    first, second = (one.left.value - one.right.value for one in (ours, theirs))
+    names = atoms(first, second)
+    if first.below != ONE or second.below != ONE or letters(atoms(first)) != letters(atoms(second)):
+        return None
+    if algebra.same(first, second):
+        return "equal"
+    shared = next((monomial for monomial in first.above if monomial and monomial in second.above), None)
+    if shared and algebra.same(first * constant(second.above[shared]), second * constant(first.above[shared])):
+        return "equal"
+    linear = all(sum(power for _, power in monomial) <= 1 for one in (first, second) for monomial in one.above)
+    return "different" if linear and shared and names == letters(names) else None
+
+
+def _both_based(ours: Based, theirs: Based) -> Decision:
+    if ours == theirs:
+        return "equal"
+    return "different" if ours.base == theirs.base or _worth(ours) != _worth(theirs) else None
+
+
+def _based(ours: Based, theirs: Scalar) -> Decision:
+    """Compare with a number without a base, which may be meant as it stands or as what the digits are worth."""
+    value = theirs.value.rational()
+    return "different" if value is not None and value not in {int(ours.digits), _worth(ours)} else None
+
+
+def _worth(number: Based) -> int:
+    return int(number.digits, number.base)
+
+
+def _rows(ours: Row, theirs: Row) -> Decision:
+    kinds = {ours.brackets, theirs.brackets}
+    if kinds <= {"", "{}"}:
+        return _collections(ours, theirs)
+    if "union" in kinds:
+        return _unions(ours, theirs) if not kinds & {"", "{}", "matrix"} else None
+    if len(kinds) == 1:
+        return _in_order(ours.items, theirs.items)
+    if "matrix" in kinds:
+        return None
+    if kinds & {"", "{}"}:
+        return "different" if _collections(ours, theirs) == "different" else None
+    outcome = _in_order(ours.items, theirs.items)
+    intervals = kinds & {"[)", "(]"} or (outcome == "equal" and _is_interval(ours))
+    return "different" if intervals else outcome if outcome == "different" else None
+
+
+def _is_interval(row: Row) -> bool:
+    """Whether the items in brackets are a left and a right end; [1,2] is hardly the point (1,2)."""
+    return len(row.items) == 2 and _end(row, 0)[1] < _end(row, 1)[0]
+
+
+def _in_order(ours: Iterable[Form], theirs: Iterable[Form]) -> Decision:
+    left, right = tuple(ours), tuple(theirs)
+    if len(left) != len(right):
+        return "different"
+    outcomes = [_compare(*pair) for pair in zip(left, right, strict=True)]
+    if "different" in outcomes:
+        return "different"
+    return None if None in outcomes else "equal"
+
+
+def _collections(ours: Row, theirs: Row) -> Decision:
+    """Compare as sets, but leave the order of a bare list open: it may matter."""
+    if max(len(ours.items), len(theirs.items)) > MANY:
+        return None
+    table = [[_compare(one, other) for other in theirs.items] for one in ours.items]
+    lines = [*table, *map(list, zip(*table, strict=True))]
+    if any(set(line) == {"different"} for line in lines):
+        return "different"
+    if len(ours.items) != len(theirs.items) or not all("equal" in line for line in lines):
+        return None
+    ordered = all(table[i][i] == "equal" for i in range(len(table)))
+    return "equal" if ordered or "{}" in {ours.brackets, theirs.brackets} else None
+
+
+def _unions(ours: Row, theirs: Row) -> Decision:
+    left, right = _parts(ours), _parts(theirs)
+    if len(left) != len(right):
+        return "different"
+    outcomes = [_in_order(one.items, other.items) for one, other in zip(left, right, strict=True)]
+    if "different" in outcomes or [one.brackets for one in left] != [other.brackets for other in right]:
+        return "different"
+    return None if None in outcomes else "equal"
+
+
+def _parts(row: Row) -> list[Row]:
+    """Return intervals from left to right. Raises Unclear where two of them touch."""
+    parts = [part for part in (row.items if row.brackets == "union" else (row,)) if isinstance(part, Row)]
+    parts.sort(key=lambda part: _end(part, 0)[0])
+    for before, after in pairwise(parts):
+        gap = _end(before, 1)[1] < _end(after, 0)[0]
+        point = _compare(before.items[1], after.items[0]) == "equal" and (before.brackets[1], after.brackets[0]) == (
+            ")",
+            "(",
+        )
+        if not gap and not point:
+            raise Unclear
+    return parts
+
+
+def _end(part: Row, side: int) -> Bounds:
+    """Enclose one end of an interval."""
+    one = part.items[side]
+    if len(part.items) != 2 or part.brackets == "{}" or not isinstance(one, Scalar) or one.unit:
+        raise Unclear
+    if INFINITY in atoms(one.value):
+        end = math.copysign(math.inf, next(iter(one.value.above.values())))
+        return end, end
+    return bounds(one.value, {})
+
+
+_COMPARE: dict[tuple[type, type], Callable[[Any, Any], Decision]] = {
+    (Scalar, Scalar): scalars.compare,
+    (Scalar, Row): _one_and_row,
+    (Scalar, Equation): _asked,
+    (Scalar, Based): _swapped(_based),
+    (Row, Scalar): _row_and_one,
+    (Row, Row): _rows,
+    (Row, Equation): _row_and_one,
+    (Row, Based): _row_and_one,
+    (Equation, Scalar): _given,
+    (Equation, Row): _one_and_row,
+    (Equation, Equation): _equations,
+    (Equation, Based): _open,
+    (Based, Scalar): _based,
+    (Based, Row): _one_and_row,
+    (Based, Equation): _open,
+    (Based, Based): _both_based,
+}
