@@ -48,6 +48,7 @@ stopped_early: list<item: bool>
 reachable: list<item: bool>
 mc_reason: string
 violations: int32
+ratings: list<item: double>
 rewards: list<item: float>
 kept: bool
 agreement: bool
@@ -101,7 +102,7 @@ def through_parquet(labelled: Labelled) -> schema.Row:
 
 def test_the_public_schema_changes_only_on_purpose() -> None:
     assert "\n".join(f"{column.name}: {column.type}" for column in schema.SCHEMA) == PUBLIC
-    assert schema.SCHEMA_VERSION == 1
+    assert schema.SCHEMA_VERSION == 2
 
 
 def test_the_first_three_columns_are_what_the_stepwise_trainer_joins() -> None:
@@ -190,7 +191,7 @@ def test_rows_are_ordered_and_the_metadata_tells_how_they_were_made() -> None:
     rows = [schema.row(kept(sample, policy)) for sample, policy in ((10, "b"), (2, "b"), (0, "a"))]
     made = schema.table(rows, {"recipe": "{}", "fingerprint": "f" * 64})
     assert [(row["policy"], row["sample"]) for row in made.to_pylist()] == [("a", 0), ("b", 2), ("b", 10)]
-    assert made.schema.metadata == {b"fingerprint": b"f" * 64, b"recipe": b"{}", b"schema_version": b"1"}
+    assert made.schema.metadata == {b"fingerprint": b"f" * 64, b"recipe": b"{}", b"schema_version": b"2"}
     assert made.equals(schema.table(reversed(rows), {"fingerprint": "f" * 64, "recipe": "{}"}), check_metadata=True)
 
 
