@@ -120,11 +120,9 @@ def rlhflow(one: Stepped) -> Row:
 def prm800k(one: Stepped) -> Row:
     """Write a row as of phase 2: one candidate a step, gone on from until the first wrong one."""
     steps = [step.strip("\n") for step in one.row["steps"]]
-    known = [index for index, value in enumerate(one.values) if value is not None]
-    if not known:
-        raise Unfit("no step has a label")
-    error = one.values.index(0.0) if 0.0 in one.values else NO_ERROR
-    shown = error + 1 if error >= 0 else known[-1] + 1
+    brought = one.values == tuple(one.row.get("ratings") or ())  # then what has no rating was written by a person
+    shown = len(steps) if brought else len(one.labelled(beyond=False))
+    error = one.values.index(0.0) if 0.0 in one.values[:shown] else NO_ERROR
     question = {
         "problem": one.row["problem"],
         "ground_truth_solution": None,
@@ -133,7 +131,7 @@ def prm800k(one: Stepped) -> Row:
         "pre_generated_answer": one.row["answer"],
         "pre_generated_verifier_score": None,
     }
-    rated = [_candidate(step, value) for step, value in zip(steps[:shown], one.values, strict=False)]
+    rated = [_candidate(*pair) for pair in zip(steps[: error + 1 or shown], one.values, strict=False)]
     finish = "found_error" if error >= 0 else "solution"
     return {
         "labeler": None,
