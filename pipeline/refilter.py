@@ -5,7 +5,8 @@ recipe finds nothing left to do in it.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 from pyarrow import compute
@@ -29,6 +30,7 @@ EVIDENCE = (
 )
 ORIGIN = ("problem_id", "dataset", "problem", "gold_answer", "level", "policy", "sample", "tokens", "ratings")
 DECIDED = ("completions", "labels", "first_error", "kept", "agreement", "reason")
+_AT_ONCE = 4  # shards: reading, packing and syncing let go of the interpreter
 _ORDER = [(name, "ascending") for name in ("problem_id", "policy", "sample")]
 
 
@@ -40,10 +42,12 @@ def refilter(out: str, to: str, overrides: Sequence[str]) -> Run:
     """
     old = run.find(out)
     new = _opened(old, to, recipe.changed(old.recipe, overrides))
-    with shards.lock(new.place):
-        seals = [shards.seal(new.place, _decided(old.place, seal, new)) for seal in shards.sealed(old.place).values()]
-        if not seals:
-            raise RunError(f"{old.place} has no finished shard: nothing can be decided anew")
+    owed = shards.sealed(old.place).values()
+    if not owed:
+        raise RunError(f"{old.place} has no finished shard: nothing can be decided anew")
+    metadata = new.metadata()
+    with shards.lock(new.place), ThreadPoolExecutor(_AT_ONCE) as pool:
+        seals = list(pool.map(lambda seal: shards.seal(new.place, _decided(old.place, seal, new, metadata)), owed))
         shards.enter_all(new.place, seals)
         run.write(new, run.ledger(out), {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint})
         shards.settle(new.place, {seal.part for seal in seals})
@@ -62,7 +66,7 @@ def _opened(old: Run, to: str, changed: Recipe) -> Run:
     return Run(uuid.uuid4().hex[:12], place, old.ledger, old.bits, fingerprint, changed)
 
 
-def _decided(old: Place, seal: Seal, new: Run) -> Packed:
+def _decided(old: Place, seal: Seal, new: Run, metadata: Mapping[str, str]) -> Packed:
     """Return a shard with every solution decided anew."""
     both = [shards.table(old, seal, side) for side in shards.SIDES if seal.sha256(side)]
     table = (
@@ -74,7 +78,7 @@ def _decided(old: Place, seal: Seal, new: Run) -> Packed:
     settings = new.recipe.consensus.made()
     for row in rows:
         row.update(schema.decided(row, _decision(row, settings)))
-    told = dict(sorted({"schema_version": str(schema.SCHEMA_VERSION), **new.metadata()}.items()))
+    told = dict(sorted({"schema_version": str(schema.SCHEMA_VERSION), **metadata}.items()))
     for name in DECIDED:
         column = pa.array([row[name] for row in rows], schema.SCHEMA.field(name).type)
         table = table.set_column(table.schema.get_field_index(name), name, column)

@@ -7,6 +7,7 @@ to reject a solution, never a wrong step. Steps after the first error get no lab
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Final, Literal
 
 from data.errors import SettingError
@@ -187,6 +188,7 @@ def _progressed(rate: Fraction | None, before: Fraction | None, share: Fraction,
     return None if before is None else rate >= share * before
 
 
+@cache
 def _exact(setting: float) -> Fraction:
     """Give the number that was meant: 0.8 is 4/5, which its float exceeds."""
     return Fraction(setting).limit_denominator(10_000)
