@@ -64,6 +64,8 @@ bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each pr
 	$(BIN)/python -m bench.faults
 	$(BIN)/python -m bench.load
 	$(BIN)/python -m bench.kills
+	$(BIN)/python -m bench.refilter
+	$(BIN)/python -m bench.trl
 
 model: $(BIN)/train  ## train the small model of the arith world again, from scratch (goes on where it was stopped)
 	$(BIN)/python -m pipeline.model

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyarrow import parquet
+from pyarrow import fs, parquet
 from tokenizers import Tokenizer
 
 from bench.finished import finished
 from data import schema, shards
 from data.errors import RunError, SettingError
-from data.places import at
+from data.places import Place, at
 from data.records import Decision, Estimate, Labelled, Outcome, Problem, StepEstimate, Task, Tokens, Trace, Verdict
 from data.schema import Row
 from data.sources import Loaded, load
@@ -331,6 +331,18 @@ def test_a_tokenizer_that_is_not_there_is_said(tmp_path: Path) -> None:
         lengths(str(tmp_path), 5, FORMATS["trl"])
     with pytest.raises(SettingError, match="leave out --tokenizer"):
         lengths(str(ARITH), 5, FORMATS["processbench"])
+
+
+@pytest.mark.parametrize("local", [True, False], ids=["disk", "store"])
+def test_a_file_lies_whole_or_stays_as_it_was(tmp_path: Path, local: bool) -> None:
+    place = Place(fs.LocalFileSystem(), str(tmp_path / "file"), local=local)
+    with place.filled() as file:
+        file.write(b"first")
+    with pytest.raises(ValueError, match="half-way"), place.filled() as file:
+        file.write(b"second")
+        raise ValueError("half-way")
+    assert place.read() == b"first"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 # There and back -------------------------------------------------------------------------------------------------------
