@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -338,9 +339,9 @@ def test_a_file_lies_whole_or_stays_as_it_was(tmp_path: Path, local: bool) -> No
     place = Place(fs.LocalFileSystem(), str(tmp_path / "file"), local=local)
     with place.filled() as file:
         file.write(b"first")
-    with pytest.raises(ValueError, match="half-way"), place.filled() as file:
+    with suppress(ZeroDivisionError), place.filled() as file:
         file.write(b"second")
-        raise ValueError("half-way")
+        raise ZeroDivisionError
     assert place.read() == b"first"
     assert len(list(tmp_path.iterdir())) == 1
 
