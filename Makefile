@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 DATASET ?= arith
+FORMAT ?= trl
 
 # Make variables that are given become options of `synth`; SET takes several "name=value".
 OPTIONS = --dataset '$(DATASET)' \
@@ -13,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth submit status show install-vllm test check bench model clean
+.PHONY: help synth submit status show export refilter install-vllm test check bench model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -30,6 +31,13 @@ status: $(BIN)/base  ## how far a run has come
 
 show: $(BIN)/base  ## one labelled solution in colour: ID=...
 	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID)
+
+export: $(BIN)/base  ## write a run for a trainer: FORMAT TO SIDE LABELS="--soft" TOKENIZER MAX_LENGTH (docs/exports.md)
+	$(BIN)/python -m pipeline export --out '$(RUN)' --format '$(FORMAT)' $(if $(TO),--to '$(TO)') \
+	  $(if $(SIDE),--side $(SIDE)) $(LABELS) $(if $(TOKENIZER),--tokenizer '$(TOKENIZER)' --max-length $(MAX_LENGTH))
+
+refilter: $(BIN)/base  ## decide a finished run anew: OUT TO SET="consensus.rule=mc"; no model is asked
+	$(BIN)/python -m pipeline refilter --out '$(RUN)' --to '$(TO)' $(foreach setting,$(SET),--set '$(setting)')
 
 install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the CPU build
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \
@@ -58,6 +66,8 @@ bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each pr
 	$(BIN)/python -m bench.faults
 	$(BIN)/python -m bench.load
 	$(BIN)/python -m bench.kills
+	$(BIN)/python -m bench.refilter
+	$(BIN)/python -m bench.trl
 
 model: $(BIN)/train  ## train the small model of the arith world again, from scratch (goes on where it was stopped)
 	$(BIN)/python -m pipeline.model

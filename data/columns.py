@@ -6,9 +6,10 @@ Names are given, or guessed from common ones. A value that cannot be used is tol
 import difflib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from data import stepwise
 from data.errors import SettingError, SourceError
 from data.records import Given, Problem
 from data.schema import clean
@@ -148,8 +149,11 @@ def _solutions(row: Mapping[str, Any], path: str, columns: Columns, author: str 
     value = row_value(row, path)
     policy = author or (path.partition(".")[0] if len(columns.solutions) > 1 else "given")
     if path.rpartition(".")[2] == "steps" and isinstance(value, list) and all(isinstance(step, str) for step in value):
-        value = "\n\n".join(value) or None
+        value = [stepwise.given(value)] if value else None
     for number, item in enumerate(value if isinstance(value, list) else [value]):
+        if isinstance(item, Given):
+            yield replace(item, policy=author or item.policy)
+            continue
         text, own = _told(item)
         if isinstance(text, str):
             yield Given(clean(text), own or policy)

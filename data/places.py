@@ -4,11 +4,14 @@ A written file appears whole or not at all: locally by a temporary name, fsync a
 """
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 from pyarrow import fs
@@ -56,6 +59,23 @@ class Place:
                 return
             with self.store.open_output_stream(self.path, compression=None) as stream:
                 stream.write(data)
+
+    @contextmanager
+    def filled(self) -> Iterator[BinaryIO]:
+        """Give a file of any size to write; where the block ends well it lies here whole, else nothing changes.
+
+        Raises RunError where that cannot be done.
+        """
+        with usable(self):
+            if self.local:
+                with _beside(Path(self.path)) as file:
+                    yield file
+                return
+            with tempfile.TemporaryFile() as file:
+                yield file
+                file.seek(0)
+                with self.store.open_output_stream(self.path, compression=None) as stream:
+                    shutil.copyfileobj(file, stream, 1 << 20)
 
     def append(self, line: bytes) -> None:
         """Add `line` on a line of its own, durably. In a store the file is put anew: for one writer only.
@@ -125,11 +145,18 @@ def sync(path: Path) -> None:
 
 
 def _replace(path: Path, data: bytes) -> None:
+    with _beside(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
+    """Give a new file that takes the place of `path`, durably, where the block ends well."""
     folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -15,10 +15,16 @@ Source = Literal["rolled", "inferred", "graded", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A solution that came with the dataset. `policy` names who wrote it."""
+    """A solution that came with the dataset. `policy` names who wrote it.
+
+    `steps` join to the text where the dataset cut it itself; `ratings` are its own values of the steps, from 0 (wrong)
+    to 1 (right), None where it does not say.
+    """
 
     text: str
     policy: str = "given"
+    steps: tuple[str, ...] = ()
+    ratings: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One solution to be made and labelled: sample number `sample` of `policy` on `problem`."""
+    """One solution to be made and labelled: sample number `sample` of `policy` on `problem`.
+
+    `given` is its text where the dataset brought it, with `steps` and `ratings` as in `Given`.
+    """
 
     problem: Problem
     policy: str
     sample: int
     given: str | None = None
+    steps: tuple[str, ...] = ()
+    ratings: tuple[float | None, ...] = ()
 
     @property
     def id(self) -> str:
@@ -58,12 +69,16 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A solution split into steps: `"".join(steps)` is its text, to the byte. `answer` is None where none was found."""
+    """A solution split into steps: `"".join(steps)` is its text, to the byte. `answer` is None where none was found.
+
+    `ratings` are the dataset's own values of the steps, as in `Given`; empty where it has none.
+    """
 
     problem: str
     steps: tuple[str, ...]
     answer: str | None
     cut: bool = False
+    ratings: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

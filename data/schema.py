@@ -50,6 +50,7 @@ SCHEMA = pa.schema(
         ("mc_reason", pa.string()),
         ("violations", pa.int32()),
         ("posterior", pa.float64()),
+        ("ratings", pa.list_(pa.float64())),
         ("rewards", pa.list_(pa.float32())),
         ("kept", pa.bool_()),
         ("agreement", pa.bool_()),
@@ -79,8 +80,7 @@ def row(labelled: Labelled, rewards: Sequence[float] | None = None) -> Row:
     steps = [clean(step) for step in trace.steps]
     return {
         "prompt": problem.rstrip() + "\n",
-        "completions": [step.strip() for step in steps[: len(decision.labels)]],
-        "labels": list(decision.labels),
+        **decided({"steps": steps}, decision),
         **_origin(labelled.task),
         "problem": problem,
         "steps": steps,
@@ -89,11 +89,8 @@ def row(labelled: Labelled, rewards: Sequence[float] | None = None) -> Row:
         "outcome": labelled.outcome,
         **_judged(labelled.verdict),
         **_estimated(labelled.estimate),
+        "ratings": list(trace.ratings) or None,
         "rewards": None if rewards is None else list(rewards),
-        "first_error": decision.first_error,
-        "kept": decision.kept,
-        "agreement": decision.agreement,
-        "reason": _clean(decision.reason),
         "tokens": asdict(labelled.tokens),
     }
 
@@ -102,19 +99,38 @@ def record(row: Row) -> Labelled:
     """Return the record a row was made of.
 
     Not kept in a row, so not restored: the solutions a dataset gave (`Problem.given`, `Task.given`; the text itself is
-    in the steps), and lone surrogates.
+    in the steps), and lone surrogates. Rows of schema version 1 have no `ratings`.
     """
     problem = Problem(row["problem_id"], row["dataset"], row["problem"], row["gold_answer"], row["level"])
     decision = Decision(row["kept"], row["first_error"], tuple(row["labels"]), row["agreement"], row["reason"])
     return Labelled(
         task=Task(problem, row["policy"], row["sample"]),
-        trace=Trace(row["problem"], tuple(row["steps"]), row["answer"], row["cut"]),
+        trace=Trace(row["problem"], tuple(row["steps"]), row["answer"], row["cut"], tuple(row.get("ratings") or ())),
         outcome=row["outcome"],
-        estimate=_estimate(row),
+        estimate=estimate(row),
         verdict=Verdict(row["judge_first_error"], tuple(row["judge_votes"]), row["judge_reason"]),
         decision=decision,
         tokens=Tokens(**row["tokens"]),
     )
+
+
+def estimate(row: Row) -> Estimate:
+    """Return the Monte Carlo evidence of a row."""
+    columns = (row[name] for name in ("hits", "tries", "source", "stopped_early", "reachable"))
+    steps = tuple(StepEstimate(*values) for values in zip(*columns, strict=True))
+    return Estimate(steps, row["mc_first_error"], row["mc_reason"], row["violations"], row["posterior"])
+
+
+def decided(row: Row, decision: Decision) -> Row:
+    """Return the columns that a decision fills, for a row whose `steps` are known."""
+    return {
+        "completions": [step.strip() for step in row["steps"][: len(decision.labels)]],
+        "labels": list(decision.labels),
+        "first_error": decision.first_error,
+        "kept": decision.kept,
+        "agreement": decision.agreement,
+        "reason": _clean(decision.reason),
+    }
 
 
 def table(rows: Iterable[Row], metadata: Mapping[str, str]) -> pa.Table:
@@ -166,9 +182,3 @@ def _estimated(estimate: Estimate) -> Row:
         "violations": estimate.violations,
         "posterior": estimate.posterior,
     }
-
-
-def _estimate(row: Row) -> Estimate:
-    columns = (row[name] for name in ("hits", "tries", "source", "stopped_early", "reachable"))
-    steps = tuple(StepEstimate(*values) for values in zip(*columns, strict=True))
-    return Estimate(steps, row["mc_first_error"], row["mc_reason"], row["violations"], row["posterior"])

@@ -97,9 +97,9 @@ def digest(tasks: Iterable[Task], fingerprint: str = "") -> str:
     total = hashlib.sha256(fingerprint.encode())
     for task in sorted(tasks, key=lambda task: task.id):
         problem = task.problem
-        total.update(
-            json.dumps([task.id, problem.dataset, problem.text, problem.gold, problem.level, task.given]).encode()
-        )
+        told = [task.id, problem.dataset, problem.text, problem.gold, problem.level, task.given]
+        cut = [task.steps, task.ratings] if task.steps else []
+        total.update(json.dumps([*told, *cut]).encode())
     return total.hexdigest()
 
 
@@ -142,6 +142,11 @@ def enter(root: Root, seal: Seal) -> None:
         manifest.append(json.dumps(asdict(seal)).encode())
 
 
+def enter_all(root: Root, seals: Iterable[Seal]) -> None:
+    """Put a manifest of these seals in place of any that was there, at once. For one who holds the lock."""
+    (places.at(root) / MANIFEST).write("".join(json.dumps(asdict(seal)) + "\n" for seal in seals).encode())
+
+
 def sealed(root: Root) -> dict[str, Seal]:
     """Return the seals that count, by part. Lines that cannot be read, such as a torn last one, are passed over."""
     manifest = places.at(root) / MANIFEST
@@ -167,8 +172,7 @@ def settle(root: Root, parts: Collection[str]) -> list[str]:
     broken = {name: side for name, seal in seals.items() for side in SIDES if _torn(seal, side, found[side])}
     current = {name: seal for name, seal in seals.items() if name in parts and name not in broken}
     if len(current) < len(seals):
-        lines = (json.dumps(asdict(seal)) + "\n" for seal in current.values())
-        (place / MANIFEST).write("".join(lines).encode())
+        enter_all(place, current.values())
     for side in SIDES:
         wanted = {f"{name}.parquet" for name, seal in current.items() if seal.sha256(side)}
         for name in found[side]:
@@ -198,7 +202,7 @@ def table(root: Root, seal: Seal, which: Side) -> pa.Table:
 
 def read(root: Root, which: Side = "labelled") -> pa.Table:
     """Return all sealed rows of one side. Raises RunError for a missing or changed file."""
-    return pa.concat_tables([schema.SCHEMA.empty_table(), *tables(root, which)])
+    return pa.concat_tables([schema.SCHEMA.empty_table(), *tables(root, which)], promote_options="default")
 
 
 def verify(root: Root) -> list[str]:

@@ -8,13 +8,13 @@ import importlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data import files
-from data.columns import Names, match, parse
+from data import files, stepwise
+from data.columns import Names, match, parse, row_value
 from data.errors import SettingError, SourceError
 from data.files import Numbered
 from data.records import Problem
@@ -143,13 +143,16 @@ def _gather(
     first = list(itertools.islice(stream, _PEEK))
     if not first:
         raise SourceError(f"{where}: holds no rows")
+    kind = None if {"problem", "solutions"} & mapping.keys() else stepwise.recognise(first[0][1])
+    if kind:
+        first, stream = [(number, kind.plain(row)) for number, row in first], _plain(stream, kind)
     chosen = match([row for _, row in first], mapping, where)
     problems: dict[str, Problem] = {}
     rejects: list[Reject] = []
     golds: Counter[str] = Counter()
     repeated = 0
     for number, row in itertools.chain(first, stream):
-        parsed = parse(row, chosen, dataset)
+        parsed = parse(row, chosen, (kind and row_value(row, "dataset")) or dataset)
         problem = parsed.problem
         if problem and limit and len(problems) >= limit and problem.id not in problems:
             break
@@ -167,7 +170,12 @@ def _gather(
             repeated += joined is known
     if not problems:
         raise SourceError(f"{where}: no row can be used; the first: row {rejects[0].row}: {rejects[0].reason}")
-    return Loaded(tuple(problems.values()), _notes(chosen.told(), golds, repeated, rejects), tuple(rejects))
+    read = (f"read as {kind.name}: steps and labels are the dataset's own",) if kind else ()
+    return Loaded(tuple(problems.values()), (*read, *_notes(chosen.told(), golds, repeated, rejects)), tuple(rejects))
+
+
+def _plain(rows: Iterable[Numbered], kind: stepwise.Kind) -> Iterator[Numbered]:
+    return ((number, kind.plain(row)) for number, row in rows)
 
 
 def _joined(known: Problem, again: Problem) -> Problem:

@@ -1,4 +1,7 @@
-"""The command line: `synth` makes a run or goes on with one, `status` and `show` look at it."""
+"""The command line: `synth` makes a run or goes on with one, `status` and `show` look at it.
+
+`export` writes it for a trainer, `refilter` decides it anew.
+"""
 
 import argparse
 import signal
@@ -13,7 +16,9 @@ from data import shards, sources
 from data.errors import PipelineError, SettingError
 from data.records import Task
 from data.sources import Loaded
-from pipeline import progress, recipe, run, show
+from pipeline import progress, recipe, refilter, run, show
+from pipeline.exports import formats, lengths, writing
+from pipeline.exports.labels import PROGRESS, Labels
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from pipeline.summary import summarise
@@ -64,6 +69,35 @@ def view(options: argparse.Namespace) -> int:
     """Show one labelled solution."""
     row = show.find(run.find(options.out).place, options.id)
     print("\n".join(show.lines(row, colour=sys.stdout.isatty() or options.colour)))
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a run's rows in a consumer's format."""
+    place, name = run.find(options.out).place, options.format
+    form = formats.FORMATS[name]
+    if (options.tokenizer is None) != (options.max_length is None):
+        raise SettingError("--tokenizer and --max-length go together: labels beyond so many tokens are counted")
+    checked = lengths.lengths(options.tokenizer, options.max_length, form) if options.tokenizer else None
+    side = "" if options.side == "labelled" else f"-{options.side}"
+    to = options.to or f"{options.out.rstrip('/')}/exports/{name}{side}.{form.suffix}"
+    made = writing.export(place, to, name, _labels(options), side=options.side, lengths=checked)
+    print("\n".join([to, *made.lines(), *([checked.told()] if checked else [])]))
+    return 0
+
+
+def _labels(options: argparse.Namespace) -> Labels:
+    if options.threshold is not None:
+        return Labels("threshold", options.threshold)
+    if options.progress is not None:
+        return Labels("progress", options.progress)
+    return Labels("soft" if options.soft else "given" if options.given else "recorded")
+
+
+def anew(options: argparse.Namespace) -> int:
+    """Decide a finished run anew, as another run."""
+    made = refilter.refilter(options.out, options.to, options.set)
+    print("\n".join([f"{options.out} -> {made.place}", *summarise(made.place).lines()]))
     return 0
 
 
@@ -168,4 +202,26 @@ def _parser() -> argparse.ArgumentParser:
         looked.add_argument("--out", default="runs/arith", help="run directory")
     looked.add_argument("id", nargs="?", help="id of the solution, or how it starts")
     looked.add_argument("--colour", action="store_true", help="colour also where the output is no terminal")
+    _add_export(verbs.add_parser("export", help="write a run for a trainer or a benchmark; see docs/exports.md"))
+    decided = verbs.add_parser("refilter", help="decide a finished run anew from its evidence, as another run")
+    decided.set_defaults(verb=anew)
+    decided.add_argument("--out", default="runs/arith", help="run directory")
+    decided.add_argument("--to", required=True, help="the new run directory")
+    decided.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="such as consensus.rule=mc")
     return parser
+
+
+def _add_export(wrote: argparse.ArgumentParser) -> None:
+    wrote.set_defaults(verb=export)
+    wrote.add_argument("--out", default="runs/arith", help="run directory")
+    wrote.add_argument("--format", required=True, choices=list(formats.FORMATS))
+    wrote.add_argument("--to", help="file to write, a path or a URI (default: OUT/exports/FORMAT)")
+    wrote.add_argument("--side", choices=["labelled", "rejected", "all"], default="labelled")
+    labels = wrote.add_mutually_exclusive_group()
+    labels.add_argument("--threshold", type=float, help="a step is right where its hit rate is above this; 0: any hit")
+    labels.add_argument("--soft", action="store_true", help="hit rates instead of right and wrong")
+    help_ = "right: the rate keeps at least this share of that before"
+    labels.add_argument("--progress", type=float, nargs="?", const=PROGRESS, help=help_)
+    labels.add_argument("--given", action="store_true", help="the labels that the dataset brought")
+    wrote.add_argument("--tokenizer", help="count what max-length cuts off: folder, tokenizer.json or Hub id")
+    wrote.add_argument("--max-length", type=int, help="tokens the trainer takes")

@@ -10,6 +10,7 @@ from judges import panel
 from judges.critique import Critique
 from judges.equations import Equations
 from judges.first_error import FirstError
+from judges.given import Given
 from judges.judge import Judge
 from pipeline import settings
 from pipeline.settings import Recipe
@@ -71,6 +72,8 @@ class Crew:
         return await rollout(task, trace, outcome, verdict, plan, engine, self.grade, sampling, completer.system)
 
     async def _opinion(self, trace: Trace, judge: settings.Judge) -> tuple[Verdict, Tokens]:
+        if judge.kind == "given":
+            return Given().read(trace), Tokens()
         if judge.kind == "equations":
             return await asyncio.to_thread(Equations().read, trace), Tokens()  # seconds where the text is hostile
         asked = _PROMPTED[judge.kind]()
@@ -80,4 +83,5 @@ class Crew:
 
 def wordings(recipe: Recipe) -> list[str]:
     """Return the judges' fingerprints: a prompt that is reworded makes another recipe."""
-    return [Equations().fingerprint if j.kind == "equations" else _PROMPTED[j.kind]().fingerprint for j in recipe.judge]
+    silent = {"equations": Equations().fingerprint, "given": Given().fingerprint}
+    return [silent.get(j.kind) or _PROMPTED[j.kind]().fingerprint for j in recipe.judge]

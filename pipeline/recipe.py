@@ -49,12 +49,20 @@ def build(values: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
+def changed(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """Return a recipe with `name=value` overrides on top. Raises SettingError."""
+    values = recipe.dump()
+    for override in overrides:
+        _override(values, override)
+    return build(values)
+
+
 def usual(recipe: Recipe) -> Recipe:
     """Return the recipe with engines for the roles that need and name none, where this machine has a GPU for them."""
     values = recipe.dump()
     asked = [*(values["policy"] if recipe.solutions != "given" else []), *values["judge"], values["completer"]]
     for role in asked if GPUS.is_dir() else []:
-        if not role["engine"] and role.get("plan") != "none" and role.get("kind") != "equations":
+        if not role["engine"] and role.get("plan") != "none" and role.get("kind") not in {"equations", "given"}:
             role["engine"] = USUAL
     return build(values)
 
@@ -71,7 +79,7 @@ def _check_knobs(scripted: Mapping[str, float]) -> None:
 def check(recipe: Recipe, *, sampled: bool) -> None:
     """Refuse settings that contradict each other; `sampled`: some problem brings no solution of its own."""
     roles = {"completer": (recipe.completer.engine, recipe.completer.plan != "none")}
-    roles |= {f"judge.{i}": (j.engine, j.kind != "equations") for i, j in enumerate(recipe.judge)}
+    roles |= {f"judge.{i}": (j.engine, j.asks) for i, j in enumerate(recipe.judge)}
     roles |= {f"policy.{i}": (p.engine, sampled) for i, p in enumerate(recipe.policy)}
     for role, (engine, needed) in roles.items():
         if needed and not engine:
@@ -83,6 +91,11 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
             address(engine)
         if engine == "embedded" and recipe.data.source != "arith" and needed:
             raise SettingError(f"{role}.engine=embedded knows only DATASET=arith, not {recipe.data.source!r}")
+    check_rule(recipe)
+
+
+def check_rule(recipe: Recipe) -> None:
+    """Refuse a rule that the plan gathers no evidence for."""
     if recipe.completer.plan == "none" and recipe.consensus.rule != "judge":
         raise SettingError("completer.plan=none makes no rollouts: set consensus.rule=judge, or another plan")
     if recipe.consensus.rates and (recipe.completer.plan != "exhaustive" or recipe.completer.width):

@@ -8,7 +8,7 @@ A run's own ledger lies within it, so that a run can be moved; one that is share
 import json
 import platform
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
@@ -62,19 +62,25 @@ def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledg
     if known and not again:
         _refuse_changes(place, known, recipe, fingerprint)
     bits = known["bits"] if known else shards.bits_for(solutions)
-    shared = _resolved(ledger) if ledger else known and known["ledger"]
+    shared: str | None = _resolved(ledger) if ledger else (known or {}).get("ledger")
     name = (known or {}).get("id") or uuid.uuid4().hex[:12]
     run = Run(name, place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
+    write(run, shared)
+    return run
+
+
+def write(run: Run, ledger: str | None, refiltered: Mapping[str, str] | None = None) -> None:
+    """Write run.json; `ledger` where it is shared, `refiltered` what tells of the run this one was made of."""
     told = {
-        "id": name,
-        "recipe": recipe.dump(),
-        "fingerprint": fingerprint,
-        "bits": bits,
-        "ledger": shared,
+        "id": run.id,
+        "recipe": run.recipe.dump(),
+        "fingerprint": run.fingerprint,
+        "bits": run.bits,
+        "ledger": ledger,
         "versions": versions(),
     }
-    (place / FILE).write((json.dumps(told, indent=1) + "\n").encode())
-    return run
+    told |= {"refiltered": dict(refiltered)} if refiltered else {}
+    (run.place / FILE).write((json.dumps(told, indent=1) + "\n").encode())
 
 
 def find(out: str) -> Run:
@@ -93,6 +99,12 @@ def find(out: str) -> Run:
     )
 
 
+def ledger(out: str) -> str:
+    """Return where a run's ledger lies, as another run's `--ledger` names it."""
+    known = _read(places.at(out)) or {}
+    return known.get("ledger") or _resolved(f"{out.rstrip('/')}/{LEDGER}")
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what makes labels."""
     return {"python": platform.python_version(), "schema": str(schema.SCHEMA_VERSION)} | {
@@ -102,14 +114,19 @@ def versions() -> dict[str, str]:
 
 def card(run: Run, loaded: Loaded) -> None:
     """Write README.md, with which `datasets.load_dataset` reads both sides, and the rows that could not be used."""
+    describe(run)
+    skipped = "".join(json.dumps(asdict(reject), ensure_ascii=True) + "\n" for reject in loaded.rejects)
+    (run.place / SKIPPED).write(skipped.encode())
+
+
+def describe(run: Run, more: str = "") -> None:
+    """Write README.md; `more` is a paragraph of its own."""
     source = run.recipe.data.source
     text = (
         f"---\n{shards.configs()}---\n# Step-labelled solutions of {source}\n\n`labelled` (the default) holds the "
-        "solutions that were kept, `rejected` the others with their reasons. The recipe is in `run.json`.\n"
+        f"solutions that were kept, `rejected` the others with their reasons. The recipe is in `run.json`.\n{more}"
     )
     (run.place / "README.md").write(text.encode())
-    skipped = "".join(json.dumps(asdict(reject), ensure_ascii=True) + "\n" for reject in loaded.rejects)
-    (run.place / SKIPPED).write(skipped.encode())
 
 
 def _read(place: Place) -> dict[str, Any] | None:

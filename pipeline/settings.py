@@ -101,11 +101,16 @@ class Completer(_Settings):
 class Judge(_Settings):
     """Who judges; several judges make a panel."""
 
-    kind: Literal["critique", "critique_brief", "first_error", "equations"] = "critique"
-    engine: str = Field("", description="not needed by equations, which asks no model")
+    kind: Literal["critique", "critique_brief", "first_error", "equations", "given"] = "critique"
+    engine: str = Field("", description="not needed by equations and given, which ask no model")
     votes: int = Field(1, ge=1, description="replies asked for; the plurality counts")
     retries: int = Field(1, ge=0, description="times a reply that cannot be read is asked for again")
     sampling: Sampling = Sampling(temperature=0.0)
+
+    @property
+    def asks(self) -> bool:
+        """Whether this judge asks a model."""
+        return self.kind not in {"equations", "given"}
 
 
 class Consensus(_Settings):
@@ -235,7 +240,7 @@ class Recipe(_Settings):
 
     def engines(self, *, sampled: bool) -> list[str]:
         """Return the engines that are asked; only where solutions are `sampled`, the policies."""
-        roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.kind != "equations"}
+        roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.asks}
         return sorted(roles | ({self.completer.engine} if self.completer.plan != "none" else set()))
 
     @property

@@ -29,9 +29,10 @@ async def label(task: Task, crew: Crew) -> Labelled:
 
 
 def read(task: Task, solution: Solution, crew: Crew) -> Trace:
-    """Take a solution apart. One that was cut off states no answer, whatever it said on the way."""
+    """Take a solution apart, unless the dataset has. One that was cut off states no answer, whatever it said before."""
     answer = None if solution.cut else extract(solution.text)
-    return Trace(task.problem.text, split(solution.text, crew.splitter), answer, solution.cut)
+    steps = task.steps or split(solution.text, crew.splitter)
+    return Trace(task.problem.text, steps, answer, solution.cut, task.ratings)
 
 
 def unusable(task: Task, reason: str) -> Labelled:

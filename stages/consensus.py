@@ -7,6 +7,7 @@ to reject a solution, never a wrong step. Steps after the first error get no lab
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Final, Literal
 
 from data.errors import SettingError
@@ -81,7 +82,7 @@ def agree(
         raise ValueError(f"{steps} steps, but {len(estimate.steps)} estimates and a verdict on step {judged}")
     if not steps:
         return _rejected("empty", None)
-    labels = tuple(_labels(estimate, settings))
+    labels = tuple(marks(estimate, settings))
     evidence = _Evidence(outcome, estimate, labels, first_error(labels), judged, settings.error)
     conflict = _first_error(evidence)
     agreement = None if conflict in UNDECIDED else conflict is None
@@ -178,11 +179,11 @@ def _dispute(seen: _Evidence) -> Reason | None:
     return "judge_earlier" if seen.labels[judged] else None
 
 
-def _labels(estimate: Estimate, settings: Settings) -> Iterator[bool | None]:
+def marks(estimate: Estimate, settings: Settings) -> Iterator[bool | None]:
     """One value a step; None where the evidence is too little for the rule."""
     before: Fraction | None = None
     for index, step in enumerate(estimate.steps):
-        rate = _rate(step)
+        rate = hit_rate(step)
         if settings.progress is not None:
             yield _progressed(rate, before, _exact(settings.progress), bare=index == 0)
         elif settings.threshold:
@@ -192,7 +193,7 @@ def _labels(estimate: Estimate, settings: Settings) -> Iterator[bool | None]:
         before = rate
 
 
-def _rate(step: StepEstimate) -> Fraction | None:
+def hit_rate(step: StepEstimate) -> Fraction | None:
     """Share of hits, where sampling was not stopped on what it had seen; an unreachable prefix has none either way."""
     if step.reachable is False:
         return Fraction(0)
@@ -208,6 +209,7 @@ def _progressed(rate: Fraction | None, before: Fraction | None, share: Fraction,
     return None if before is None else rate >= share * before
 
 
+@cache
 def _exact(setting: float) -> Fraction:
     """Give the number that was meant: 0.8 is 4/5, which its float exceeds."""
     return Fraction(setting).limit_denominator(10_000)

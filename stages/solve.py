@@ -66,5 +66,5 @@ def _given(problem: Problem) -> Iterator[Task]:
     """Given solutions are numbered apart for each author, so that ids stay unique."""
     seen: Counter[str] = Counter()
     for given in problem.given:
-        yield Task(problem, given.policy, seen[given.policy], given.text)
+        yield Task(problem, given.policy, seen[given.policy], given.text, given.steps, given.ratings)
         seen[given.policy] += 1

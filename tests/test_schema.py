@@ -49,6 +49,7 @@ reachable: list<item: bool>
 mc_reason: string
 violations: int32
 posterior: double
+ratings: list<item: double>
 rewards: list<item: float>
 kept: bool
 agreement: bool
@@ -203,3 +204,13 @@ def test_rows_are_ordered_and_the_metadata_tells_how_they_were_made() -> None:
 
 def test_no_rows_still_have_the_schema() -> None:
     assert schema.table([], {}).schema.equals(schema.SCHEMA)
+
+
+def test_labels_that_the_dataset_brought_come_through() -> None:
+    base = kept()
+    rated = replace(base, trace=replace(base.trace, ratings=(1.0, 0.9375, None)))
+    assert through_parquet(rated)["ratings"] == [1.0, 0.9375, None]
+    assert schema.record(through_parquet(rated)).trace == rated.trace
+    assert through_parquet(base)["ratings"] is None
+    old = {name: value for name, value in schema.row(base).items() if name != "ratings"}  # of schema version 1
+    assert schema.record(old) == schema.record(schema.row(base))

@@ -1,0 +1,129 @@
+"""A finished run decided anew by another rule, threshold or label, from its recorded evidence: no engine, no tokens.
+
+All columns but those a decision fills are taken over as they are. The new run is as any other, and `synth` with its
+recipe finds nothing left to do in it.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+from pyarrow import compute
+
+from data import places, schema, shards
+from data.errors import RunError, SettingError
+from data.places import Place
+from data.records import Decision, Problem, Task, Trace, Verdict
+from data.schema import Row
+from data.shards import Packed, Seal
+from pipeline import recipe, run, summary
+from pipeline.crew import wordings
+from pipeline.run import Run
+from pipeline.settings import Recipe
+from stages import consensus
+
+EVIDENCE = (
+    *("steps", "outcome", "judge_first_error", "judge_votes", "judge_reason"),
+    *(
+        "hits",
+        "tries",
+        "source",
+        "stopped_early",
+        "reachable",
+        "mc_first_error",
+        "mc_reason",
+        "violations",
+        "posterior",
+    ),
+    *("kept", "labels", "agreement", "reason", "first_error"),
+)
+ORIGIN = ("problem_id", "dataset", "problem", "gold_answer", "level", "policy", "sample", "tokens", "ratings")
+DECIDED = ("completions", "labels", "first_error", "kept", "agreement", "reason")
+_AT_ONCE = 4  # shards: reading, packing and syncing let go of the interpreter
+_ORDER = [(name, "ascending") for name in ("problem_id", "policy", "sample")]
+
+
+def refilter(out: str, to: str, overrides: Sequence[str]) -> Run:
+    """Make the run `to` of the sealed shards of `out`, under `consensus.*` settings given as `name=value`.
+
+    Raises SettingError for other settings, and for a rule that the run's plan gathered no evidence for; RunError where
+    `to` holds a run already.
+    """
+    old = run.find(out)
+    new = _opened(old, to, recipe.changed(old.recipe, overrides))
+    owed = shards.sealed(old.place).values()
+    if not owed:
+        raise RunError(f"{old.place} has no finished shard: nothing can be decided anew")
+    metadata = new.metadata()
+    with shards.lock(new.place), ThreadPoolExecutor(_AT_ONCE) as pool:
+        seals = list(pool.map(lambda seal: shards.seal(new.place, _decided(old.place, seal, new, metadata)), owed))
+        shards.enter_all(new.place, seals)
+        run.write(new, run.ledger(out), {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint})
+        shards.settle(new.place, {seal.part for seal in seals})
+        _describe(old, new)
+    return new
+
+
+def _opened(old: Run, to: str, changed: Recipe) -> Run:
+    if changed.model_copy(update={"consensus": old.recipe.consensus}) != old.recipe:
+        raise SettingError("refilter decides anew from what is recorded: only consensus.* can be set")
+    recipe.check_rule(changed)
+    place = places.at(to)
+    if (place / run.FILE).exists():
+        raise RunError(f"{place} holds a run already: give another --to")
+    fingerprint = changed.fingerprint(wordings(changed))
+    return Run(uuid.uuid4().hex[:12], place, old.ledger, old.bits, fingerprint, changed)
+
+
+def _decided(old: Place, seal: Seal, new: Run, metadata: Mapping[str, str]) -> Packed:
+    """Return a shard with every solution decided anew."""
+    both = [shards.table(old, seal, side) for side in shards.SIDES if seal.sha256(side)]
+    table = (
+        pa.concat_tables([schema.SCHEMA.empty_table(), *both], promote_options="default")
+        .sort_by(_ORDER)
+        .combine_chunks()
+    )
+    rows = table.select([*EVIDENCE]).to_pylist()
+    settings = new.recipe.consensus.made()
+    for row in rows:
+        row.update(schema.decided(row, _decision(row, settings)))
+    told = dict(sorted({"schema_version": str(schema.SCHEMA_VERSION), **metadata}.items()))
+    for name in DECIDED:
+        column = pa.array([row[name] for row in rows], schema.SCHEMA.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    table = table.replace_schema_metadata(told)
+    kept = pa.array([row["kept"] for row in rows], pa.bool_())
+    origin = table.select([*ORIGIN]).to_pylist()
+    counts = summary.counted([{**row, **more} for row, more in zip(rows, origin, strict=True)])
+    digest = shards.digest([_task(row, more) for row, more in zip(rows, origin, strict=True)], new.fingerprint)
+    return shards.pack(seal.part, table.filter(kept), table.filter(compute.invert(kept)), digest, counts)
+
+
+def _decision(row: Row, settings: consensus.Settings) -> Decision:
+    """Apply the rule; a solution without steps never came as far as a rule."""
+    if not row["steps"]:
+        return Decision(row["kept"], row["first_error"], tuple(row["labels"]), row["agreement"], row["reason"])
+    trace = Trace("", tuple(row["steps"]), None)
+    verdict = Verdict(row["judge_first_error"], tuple(row["judge_votes"]), row["judge_reason"])
+    return consensus.agree(trace, row["outcome"], schema.estimate(row), verdict, settings)
+
+
+def _task(row: Row, origin: Row) -> Task:
+    """Return the task of a row, as far as it tells: one on which no policy spent a token brought its solution."""
+    problem = Problem(
+        origin["problem_id"], origin["dataset"], origin["problem"], origin["gold_answer"], origin["level"]
+    )
+    given = None if origin["tokens"]["solve"] else "".join(row["steps"])
+    ratings = tuple(origin["ratings"] or ())
+    return Task(problem, origin["policy"], origin["sample"], given, tuple(row["steps"]) if ratings else (), ratings)
+
+
+def _describe(old: Run, new: Run) -> None:
+    """Write the card, and take over which rows of the dataset could not be used."""
+    chosen = ", ".join(f"{name} = {value}" for name, value in new.recipe.consensus.model_dump().items())
+    made = f"from the evidence of the run {old.id} ({old.fingerprint}), without asking a model"
+    run.describe(new, f"\nDecided anew ({chosen}) {made}.\n")
+    skipped = old.place / run.SKIPPED
+    if skipped.exists():
+        (new.place / run.SKIPPED).write(skipped.read())

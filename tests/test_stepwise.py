@@ -1,0 +1,218 @@
+"""Step data of others as a source: steps and labels stay what the dataset made them, and become what a run labels."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.finished import finished
+from data import shards, stepwise
+from data.records import Given, Problem, Trace, Verdict
+from data.schema import Row
+from data.sources import Loaded, load
+from judges import given as judge
+from stages import solve
+from stages.solve import Policy
+
+PRM800K = {
+    "question": {"problem": "P", "ground_truth_answer": "7"},
+    "label": {
+        "steps": [
+            {"completions": [{"text": "a", "rating": 1}, {"text": "b", "rating": -1}], "chosen_completion": 0},
+            {
+                "completions": [{"text": "c", "rating": -1}],
+                "chosen_completion": None,
+                "human_completion": {"text": "d", "rating": None},
+            },
+            {"completions": [{"text": "e", "rating": 0}], "chosen_completion": 0, "human_completion": None},
+        ]
+    },
+}
+SHEPHERD = {"input": "P? Step 1: a ки\nStep 2: b ки", "label": "P? Step 1: a +\nStep 2: b -", "task": "GSM8K"}
+APS = {
+    "question": "P",
+    "final_answer": "7",
+    "question_id": "3",
+    "reasoning_steps": [
+        {"solution_prefix": text, "mc_value": value}
+        for text, value in (("P", 0.5), ("P a", 0.75), ("P a b", 0.0), ("P a c", 1.0), ("P d", 0.25))
+    ],
+}
+BENCH = {"id": "x-1", "generator": "m", "problem": "P", "steps": ["a", "b", "c"], "label": 1}
+TRL = {"prompt": "P\n", "completions": ["a", "b\n\nb"], "labels": [True, False]}
+
+
+def write(folder: Path, *rows: Any) -> str:
+    path = folder / "toy.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def solutions(loaded: Loaded) -> list[tuple[tuple[str, ...], tuple[float | None, ...]]]:
+    return [(one.steps, one.ratings) for problem in loaded.problems for one in problem.given]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem", "found"),
+    [
+        (
+            PRM800K,
+            Problem("", "toy", "P", "7"),
+            [
+                (("b",), (0.0,)),
+                (("a\n\n", "c"), (1.0, 0.0)),
+                (("a\n\n", "d\n\n", "e"), (1.0, None, 0.5)),
+            ],
+        ),
+        (SHEPHERD, Problem("", "GSM8K", "P?", None), [(("Step 1: a\n", "Step 2: b"), (1.0, 0.0))]),
+        (
+            APS,
+            Problem("", "toy", "P", "7"),
+            [((" a", " b"), (0.75, 0.0)), ((" a", " c"), (0.75, 1.0)), ((" d",), (0.25,))],
+        ),
+        (BENCH, Problem("x-1", "toy", "P", None), [(("a\n\n", "b\n\n", "c"), (1.0, 0.0, None))]),
+        (BENCH | {"label": -1}, Problem("x-1", "toy", "P", None), [(("a\n\n", "b\n\n", "c"), (1.0, 1.0, 1.0))]),
+        (TRL, Problem("", "toy", "P", None), [(("a\n\n", "b\n\nb"), (1.0, 0.0))]),
+    ],
+)
+def test_every_kind_keeps_its_steps_and_labels(
+    tmp_path: Path, row: Row, problem: Problem, found: list[tuple[Any, Any]]
+) -> None:
+    loaded = load(write(tmp_path, row))
+    (only,) = loaded.problems
+    assert loaded.notes[0].startswith("read as ")
+    assert solutions(loaded) == found
+    assert (only.dataset, only.text, only.gold) == (problem.dataset, problem.text, problem.gold)
+    assert only.id == problem.id or not problem.id
+    assert all("".join(one.steps) == one.text for one in only.given)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        PRM800K | {"label": {"steps": [{"completions": [{"rating": 1}]}]}},
+        PRM800K | {"label": {"steps": [{"completions": [], "chosen_completion": 0}]}},
+        PRM800K | {"label": {"steps": None}},
+        SHEPHERD | {"input": "no first step ки"},
+        SHEPHERD | {"label": None},
+        APS | {"reasoning_steps": [{"mc_value": 1}]},
+        APS | {"reasoning_steps": {"text": "P", "children": []}},
+        TRL | {"completions": ["a", 1]},
+    ],
+)
+def test_a_row_that_is_not_like_its_neighbours_is_left_out_with_a_reason(tmp_path: Path, row: Row) -> None:
+    sound = next(one for one in (PRM800K, SHEPHERD, APS, TRL) if one.keys() == row.keys())
+    loaded = load(write(tmp_path, sound, row))
+    assert len(loaded.problems) == 1
+    assert [reject.row for reject in loaded.rejects] == [2]
+
+
+def test_columns_that_are_named_are_taken_at_their_word(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, BENCH), columns={"problem": "generator", "solutions": "problem"})
+    assert [(p.text, p.given) for p in loaded.problems] == [("m", (Given("P", "m"),))]
+
+
+def test_labels_that_do_not_fit_the_steps_are_no_labels() -> None:
+    assert stepwise.given(["a", "b"], [1]).ratings == ()
+    assert stepwise.given(["a", "b"], [None, 2]).ratings == ()
+    assert stepwise.given(["a", "b"], [float("nan"), True]).ratings == (None, 1.0)
+    assert stepwise.given([], []).text == ""
+
+
+def test_line_ends_that_are_there_are_not_doubled() -> None:
+    assert stepwise.given(["a\n\n", "b", "c\n"]).steps == ("a\n\n", "b\n\n", "c\n")
+
+
+def test_given_steps_are_never_split_again(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, BENCH | {"steps": ["one\n\ntwo", "three"], "label": -1}))
+    (task,) = solve.tasks(loaded.problems, [Policy("p")])
+    assert (task.given, task.steps, task.ratings) == ("one\n\ntwo\n\nthree", ("one\n\ntwo\n\n", "three"), (1.0, 1.0))
+
+
+def test_tasks_with_other_steps_or_labels_are_other_tasks(tmp_path: Path) -> None:
+    digests = set()
+    for row in (BENCH, BENCH | {"label": 2}, BENCH | {"steps": ["a\n\nb", "c"]}):
+        digests.add(shards.digest(solve.tasks(load(write(tmp_path, row)).problems, [Policy("p")])))
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    ("ratings", "verdict"),
+    [
+        ((1.0, 0.0, None), Verdict(1, (1,))),
+        ((1.0, 0.5, 1.0), Verdict(-1, (-1,))),
+        ((None, 0.0, 1.0), Verdict(None, (None,), judge.UNRATED_BEFORE)),
+        ((0.0, None, None), Verdict(0, (0,))),
+        ((), Verdict(None, (None,), judge.NO_RATINGS)),
+    ],
+)
+def test_the_dataset_judges(ratings: tuple[float | None, ...], verdict: Verdict) -> None:
+    assert judge.Given().read(Trace("P", ("a", "b", "c"), None, ratings=ratings)) == verdict
+
+
+def test_a_run_on_step_data_keeps_steps_and_labels(tmp_path: Path) -> None:
+    source = write(tmp_path, BENCH, BENCH | {"id": "x-2", "label": -1, "steps": ["a\n\nb", "\\boxed{3}"]})
+    alone = ("judge.kind=given", "completer.plan=none", "consensus.rule=judge", "solutions=given")
+    finished(tmp_path / "run", source, *alone)
+    rows = {row["problem_id"]: row for row in shards.read(tmp_path / "run").to_pylist()}
+    assert rows["x-1"]["steps"] == ["a\n\n", "b\n\n", "c"]
+    assert rows["x-1"]["labels"] == [True, False]
+    assert rows["x-1"]["ratings"] == [1.0, 0.0, None]
+    assert rows["x-2"]["completions"] == ["a\n\nb", "\\boxed{3}"]
+    assert rows["x-2"]["first_error"] == -1
+
+
+# Real rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_rating_of_prm800k_comes_in(shared_data: Path) -> None:
+    path = shared_data / "rollout_samples" / "prm800k_raw_6.jsonl"
+    loaded = load(str(path))
+    assert (len(loaded.problems), loaded.rejects) == (6, ())
+    for row, problem in zip(map(json.loads, path.read_text().splitlines()), loaded.problems, strict=True):
+        rated = {
+            (number, one["text"], {-1: 0.0, 0: 0.5, 1: 1.0}[one["rating"]])
+            for number, step in enumerate(row["label"]["steps"])
+            for one in step["completions"] or []
+        }
+        found = {
+            (number, step.removesuffix("\n\n"), rating)
+            for one in problem.given
+            for number, (step, rating) in enumerate(zip(one.steps, one.ratings, strict=True))
+            if rating is not None
+        }
+        assert found == rated
+
+
+def test_every_prefix_of_math_aps_is_a_step_of_a_solution(shared_data: Path) -> None:
+    path = shared_data / "rollout_samples" / "math_aps_3.jsonl"
+    loaded = load(str(path))
+    assert (len(loaded.problems), loaded.rejects) == (3, ())
+    for row, problem in zip(map(json.loads, path.read_text().splitlines()), loaded.problems, strict=True):
+        rates = {one["solution_prefix"]: one["mc_value"] for one in row["reasoning_steps"]}
+        found = {
+            problem.text + "".join(one.steps[: number + 1]): rating
+            for one in problem.given
+            for number, rating in enumerate(one.ratings)
+        }
+        assert found == {text: rate for text, rate in rates.items() if text != problem.text}
+
+
+def test_math_shepherd_tells_problem_steps_and_signs_apart(shared_data: Path) -> None:
+    loaded = load(str(shared_data / "rollout_samples" / "math_shepherd_7.jsonl"))
+    assert len(loaded.problems) == 7
+    assert all(problem.text.endswith(("?", ".")) for problem in loaded.problems)
+    first = loaded.problems[0].given[0]
+    assert first.ratings == (1.0, 1.0, 1.0, 1.0, 0.0)
+    assert first.steps[-1].startswith("Step 5: ")
+    assert first.steps[-1].endswith("The answer is: 13520")
+
+
+def test_processbench_labels_are_first_errors(shared_data: Path) -> None:
+    path = shared_data / "processbench" / "gsm8k.jsonl"
+    loaded = load(str(path))
+    for row, problem in zip(map(json.loads, path.read_text().splitlines()), loaded.problems, strict=True):
+        (one,) = problem.given
+        error = one.ratings.index(0.0) if 0.0 in one.ratings else -1
+        assert (len(one.steps), error) == (len(row["steps"]), row["label"])
