@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth submit status show export refilter install-vllm test check bench model clean
+.PHONY: help synth plan submit status show export refilter install-vllm test check bench model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,11 @@ status: $(BIN)/base  ## how far a run has come
 
 show: $(BIN)/base  ## one labelled solution in colour: ID=...
 	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID)
+
+plan: $(BIN)/base  ## what a whole dataset would cost, by plan: a pilot of PILOT problems (48), then a forecast: PROBLEMS RATE
+	$(MAKE) synth OUT='$(RUN)-pilot' LEDGER='$(RUN)/ledger' LIMIT=$(or $(PILOT),48) \
+	  SET='completer.plan=exhaustive consensus.rule=first_error $(SET)'
+	$(BIN)/python -m pipeline plan --out '$(RUN)-pilot' $(if $(PROBLEMS),--problems $(PROBLEMS)) $(if $(RATE),--rate $(RATE))
 
 export: $(BIN)/base  ## write a run for a trainer: FORMAT TO SIDE LABELS="--soft" TOKENIZER MAX_LENGTH (docs/exports.md)
 	$(BIN)/python -m pipeline export --out '$(RUN)' --format '$(FORMAT)' $(if $(TO),--to '$(TO)') \

@@ -16,7 +16,7 @@ from data import shards, sources
 from data.errors import PipelineError, SettingError
 from data.records import Task
 from data.sources import Loaded
-from pipeline import progress, recipe, refilter, run, show
+from pipeline import forecast, progress, recipe, refilter, run, show
 from pipeline.exports import formats, lengths, writing
 from pipeline.exports.labels import PROGRESS, Labels
 from pipeline.run import Run
@@ -98,6 +98,27 @@ def anew(options: argparse.Namespace) -> int:
     """Decide a finished run anew, as another run."""
     made = refilter.refilter(options.out, options.to, options.set)
     print("\n".join([f"{options.out} -> {made.place}", *summarise(made.place).lines()]))
+    return 0
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Forecast a whole dataset from a finished pilot."""
+    pilot = run.find(options.out)
+    data = pilot.recipe.data
+    problems = options.problems
+    if problems is None:
+        if data.source in {"arith", "scripted"}:
+            raise SettingError(f"{data.source} has as many problems as are asked for: give --problems")
+        problems = len(
+            _load(pilot.recipe.model_copy(update={"data": data.model_copy(update={"limit": None})})).problems
+        )
+    lines = forecast.forecast(pilot, problems, options.rate)
+    print(f"{problems:,} problems, from the {len(shards.sealed(pilot.place))} shards of {pilot.place}; 90 % intervals")
+    print(
+        "\n".join(f"  {name:<26}{value}" if name != "plan" else value for line in lines for name, value in line.items())
+    )
+    if len(lines) == 1:
+        print("a pilot with completer.plan=exhaustive tells of the other plans, too")
     return 0
 
 
@@ -203,6 +224,11 @@ def _parser() -> argparse.ArgumentParser:
     looked.add_argument("id", nargs="?", help="id of the solution, or how it starts")
     looked.add_argument("--colour", action="store_true", help="colour also where the output is no terminal")
     _add_export(verbs.add_parser("export", help="write a run for a trainer or a benchmark; see docs/exports.md"))
+    foreseen = verbs.add_parser("plan", help="what a whole dataset would cost and give, from a finished pilot")
+    foreseen.set_defaults(verb=plan)
+    foreseen.add_argument("--out", default="runs/arith-pilot", help="the pilot's run directory")
+    foreseen.add_argument("--problems", type=int, help="problems of the whole (default: all the dataset has)")
+    foreseen.add_argument("--rate", type=float, help="tokens a second that a GPU writes, for GPU hours")
     decided = verbs.add_parser("refilter", help="decide a finished run anew from its evidence, as another run")
     decided.set_defaults(verb=anew)
     decided.add_argument("--out", default="runs/arith", help="run directory")

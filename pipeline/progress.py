@@ -153,11 +153,17 @@ def spent(place: Place) -> list[str]:
     """Return what all drivers of a run were given for what, as lines, an engine each."""
     left = _left(place / FILE)
     lines = [
-        f"{name}: asked {paid.asked:,} samples, recalled {paid.recalled:,}; "
-        f"{paid.written:,} tokens written, {paid.read:,} read"
-        for name, paid in _paid([*_earlier(place, left), *([left] if left else [])]).items()
+        f"{name}: asked {one.asked:,} samples, recalled {one.recalled:,}; "
+        f"{one.written:,} tokens written, {one.read:,} read"
+        for name, one in paid(place).items()
     ]
     return [*lines, f"cost {left['cost']:,.2f}"] if left and left["cost"] else lines
+
+
+def paid(place: Place) -> dict[str, Paid]:
+    """Return what all drivers of a run paid each engine."""
+    left = _left(place / FILE)
+    return _paid([*_earlier(place, left), *([left] if left else [])])
 
 
 def _stands(state: Mapping[str, Any]) -> str:
