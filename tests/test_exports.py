@@ -260,6 +260,7 @@ def test_numbers_that_make_no_sense_are_refused(way: Any, number: float) -> None
         ("math-shepherd", {"steps": ("уроки", "Two.", "Three.")}, "holds the step mark ки"),
         ("er-prm", {"problem": "ки?"}, "holds the step mark ки"),
         ("math-shepherd", {"problem": "Is step 1: a step?"}, 'says "Step 1:"'),
+        ("math-shepherd", {"steps": ("Step 1: as Step 1: says", "Two.", "Three.")}, 'says "Step 1:" again'),
         ("processbench", {"error": None}, "the first error is not known"),
         ("trl", {"error": None}, "no step has a label"),
     ],
