@@ -202,6 +202,13 @@ def test_hard_labels_at_a_threshold_progress_and_soft_ones_come_from_the_hits(tm
     assert [one["first_error"] for one in told] == [-1, 1, 2, 1, None]
 
 
+@pytest.mark.parametrize(("number", "found"), [(0.0, [True, True, False]), (0.5, [True, False])])
+def test_neutral_is_right_or_wrong_as_one_sets_it(tmp_path: Path, number: float, found: list[bool]) -> None:
+    out = sealed(tmp_path, row() | {"ratings": [1.0, 0.5, 0.0]})
+    assert written(out, "trl", labels=Labels("given", number))[0]["labels"] == found
+    assert written(out, "jsonl", labels=Labels("given"))[0]["labels"] == [1.0, 0.5, 0.0]
+
+
 @pytest.mark.parametrize("labels", [Labels("soft"), Labels("threshold", 0.25), Labels("progress", 0.8)])
 def test_rates_of_sampling_that_stopped_at_a_hit_are_refused_and_no_file_is_touched(
     tmp_path: Path, labels: Labels
