@@ -54,7 +54,8 @@ def _texts(value: Any) -> bool:
 
 
 def _is_listed(row: Row) -> bool:
-    return isinstance(row.get("problem"), str) and _texts(row.get("steps"))
+    others = {"solutions", "candidates", "responses", "generations"}  # several a row, of which `steps` tells nothing
+    return isinstance(row.get("problem"), str) and _texts(row.get("steps")) and not others & row.keys()
 
 
 def _listed(row: Row) -> Row:
@@ -189,5 +190,5 @@ KINDS: Final = (
     Kind("Math-Shepherd", _is_shepherd, _shepherd),
     Kind("MATH-APS", _is_aps, _aps),
     Kind("TRL stepwise supervision", _is_trl, _trl),
-    Kind("steps", _is_listed, _listed),
+    Kind("lists of steps", _is_listed, _listed),
 )

@@ -91,7 +91,9 @@ def _labels(options: argparse.Namespace) -> Labels:
         return Labels("threshold", options.threshold)
     if options.progress is not None:
         return Labels("progress", options.progress)
-    return Labels("soft" if options.soft else "given" if options.given else "recorded")
+    if options.given is not None:
+        return Labels("given", options.given)
+    return Labels("soft" if options.soft else "recorded")
 
 
 def anew(options: argparse.Namespace) -> int:
@@ -248,6 +250,7 @@ def _add_export(wrote: argparse.ArgumentParser) -> None:
     labels.add_argument("--soft", action="store_true", help="hit rates instead of right and wrong")
     help_ = "right: the rate keeps at least this share of that before"
     labels.add_argument("--progress", type=float, nargs="?", const=PROGRESS, help=help_)
-    labels.add_argument("--given", action="store_true", help="the labels that the dataset brought")
+    help_ = "the labels that the dataset brought; right above this (0.5: PRM800K's neutral is wrong)"
+    labels.add_argument("--given", type=float, nargs="?", const=0.0, help=help_)
     wrote.add_argument("--tokenizer", help="count what max-length cuts off: folder, tokenizer.json or Hub id")
     wrote.add_argument("--max-length", type=int, help="tokens the trainer takes")

@@ -23,22 +23,9 @@ from pipeline.run import Run
 from pipeline.settings import Recipe
 from stages import consensus
 
-EVIDENCE = (
-    *("steps", "outcome", "judge_first_error", "judge_votes", "judge_reason"),
-    *(
-        "hits",
-        "tries",
-        "source",
-        "stopped_early",
-        "reachable",
-        "mc_first_error",
-        "mc_reason",
-        "violations",
-        "posterior",
-    ),
-    *("kept", "labels", "agreement", "reason", "first_error"),
-)
 ORIGIN = ("problem_id", "dataset", "problem", "gold_answer", "level", "policy", "sample", "tokens", "ratings")
+_TEXT = ("prompt", "completions", "id", "answer", "cut", "rewards")
+EVIDENCE = tuple(name for name in schema.SCHEMA.names if name not in {*ORIGIN, *_TEXT})
 DECIDED = ("completions", "labels", "first_error", "kept", "agreement", "reason")
 _AT_ONCE = 4  # shards: reading, packing and syncing let go of the interpreter
 _ORDER = [(name, "ascending") for name in ("problem_id", "policy", "sample")]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data import asks
+from data.schema import SCHEMA_VERSION
 from judges.panel import Rule as PanelRule
 from pipeline.engines.scripted import Script
 from pipeline.memory import Paid
@@ -268,7 +269,10 @@ class Recipe(_Settings):
         return self.model_dump(mode="json")
 
     def fingerprint(self, wordings: Sequence[str] = ()) -> str:
-        """Return 16 hex digits over all that decides labels; `wordings` are the judges' prompts, by hash."""
+        """Return 16 hex digits over all that decides labels, and their columns; `wordings` are prompts, by hash.
+
+        Files with other columns beside each other could not be loaded.
+        """
         body = self.dump()
         del body["cluster"], body["budget"], body["data"]["limit"]
-        return hashlib.sha256(json.dumps([body, *wordings], sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps([body, SCHEMA_VERSION, *wordings], sort_keys=True).encode()).hexdigest()[:16]

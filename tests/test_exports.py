@@ -202,6 +202,13 @@ def test_hard_labels_at_a_threshold_progress_and_soft_ones_come_from_the_hits(tm
     assert [one["first_error"] for one in told] == [-1, 1, 2, 1, None]
 
 
+@pytest.mark.parametrize(("number", "found"), [(0.0, [True, True, False]), (0.5, [True, False])])
+def test_neutral_is_right_or_wrong_as_one_sets_it(tmp_path: Path, number: float, found: list[bool]) -> None:
+    out = sealed(tmp_path, row() | {"ratings": [1.0, 0.5, 0.0]})
+    assert written(out, "trl", labels=Labels("given", number))[0]["labels"] == found
+    assert written(out, "jsonl", labels=Labels("given"))[0]["labels"] == [1.0, 0.5, 0.0]
+
+
 @pytest.mark.parametrize("labels", [Labels("soft"), Labels("threshold", 0.25), Labels("progress", 0.8)])
 def test_rates_of_sampling_that_stopped_at_a_hit_are_refused_and_no_file_is_touched(
     tmp_path: Path, labels: Labels
@@ -260,6 +267,7 @@ def test_numbers_that_make_no_sense_are_refused(way: Any, number: float) -> None
         ("math-shepherd", {"steps": ("уроки", "Two.", "Three.")}, "holds the step mark ки"),
         ("er-prm", {"problem": "ки?"}, "holds the step mark ки"),
         ("math-shepherd", {"problem": "Is step 1: a step?"}, 'says "Step 1:"'),
+        ("math-shepherd", {"steps": ("Step 1: as Step 1: says", "Two.", "Three.")}, 'says "Step 1:" again'),
         ("processbench", {"error": None}, "the first error is not known"),
         ("trl", {"error": None}, "no step has a label"),
     ],

@@ -180,6 +180,7 @@ def test_contradictory_settings_are_refused_with_advice(overrides: list[str], to
     "overrides",
     [
         ["judge.engine=", "judge.kind=equations"],
+        ["judge.engine=", "judge.kind=given"],
         ["completer.engine=", "completer.plan=none", "consensus.rule=judge"],
         ["consensus.threshold=0.5", "completer.plan=exhaustive"],
         ["consensus.rule=posterior", "completer.plan=sequential", "completer.prior.bad=[0.1, 1.9]"],
@@ -232,6 +233,12 @@ def test_where_how_fast_and_how_many_is_no_other_recipe(override: str) -> None:
 )
 def test_what_decides_labels_makes_another_recipe(override: str) -> None:
     assert changed(override).fingerprint() != BASE.fingerprint()
+
+
+def test_the_fingerprint_covers_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = BASE.fingerprint()
+    monkeypatch.setattr("pipeline.settings.SCHEMA_VERSION", 10_000)
+    assert BASE.fingerprint() != before
 
 
 def test_the_fingerprint_is_stable_and_covers_the_prompts() -> None:

@@ -113,6 +113,11 @@ def test_columns_that_are_named_are_taken_at_their_word(tmp_path: Path) -> None:
     assert [(p.text, p.given) for p in loaded.problems] == [("m", (Given("P", "m"),))]
 
 
+def test_steps_beside_several_solutions_are_not_theirs(tmp_path: Path) -> None:
+    (problem,) = load(write(tmp_path, {"problem": "P", "steps": ["x"], "solutions": ["a", "b"]})).problems
+    assert [one.text for one in problem.given] == ["a", "b"]
+
+
 def test_labels_that_do_not_fit_the_steps_are_no_labels() -> None:
     assert stepwise.given(["a", "b"], [1]).ratings == ()
     assert stepwise.given(["a", "b"], [None, 2]).ratings == ()

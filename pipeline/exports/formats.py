@@ -74,7 +74,7 @@ def trl(one: Stepped) -> Row:
     """Write the columns of stepwise supervision."""
     pairs = one.labelled(beyond=False)
     steps, values = [step for step, _ in pairs], [value > 0 for _, value in pairs]
-    return {"prompt": one.problem + "\n", "completions": steps, "labels": values}
+    return {"prompt": one.row["prompt"], "completions": steps, "labels": values}
 
 
 def qwen(one: Stepped) -> Row:
@@ -182,6 +182,8 @@ def _numbered(one: Stepped, steps: Sequence[str]) -> list[str]:
     _without(TAG, one.problem, *steps)
     if _STEP_ONE.search(one.problem):
         raise Unfit('the problem itself says "Step 1:"')
+    if "Step 1:" in steps[0][1:]:
+        raise Unfit('its first step says "Step 1:" again')
     if _STEP_ONE.match(steps[0]):
         return list(steps)
     return [f"Step {number}: {step}" for number, step in enumerate(steps, 1)]

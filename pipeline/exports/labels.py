@@ -21,7 +21,10 @@ PROGRESS: Final = 0.8  # GenPRM, arXiv 2504.00891
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """A way to label. `number`: the threshold, or the share of the rate before that a step must keep."""
+    """A way to label. `number`: the threshold, or the share of the rate before that a step must keep.
+
+    A threshold of 0 leaves the labels that a dataset brought as they are.
+    """
 
     way: Way = "recorded"
     number: float = 0.0
@@ -40,7 +43,8 @@ class Labels:
         if self.way == "recorded":
             return (*map(float, row["labels"]), *[None] * (steps - len(row["labels"])))
         if self.way == "given":
-            return tuple(row.get("ratings") or [None] * steps)
+            ratings = row.get("ratings") or [None] * steps
+            return tuple(float(one > self.number) if self.number and one is not None else one for one in ratings)
         estimates = schema.estimate(row)
         if self.way == "soft":
             values: Sequence[float | None] = [_float(hit_rate(step)) for step in estimates.steps]
@@ -54,7 +58,7 @@ class Labels:
         """Return the same as consensus takes it. Raises SettingError for a number out of range."""
         if self.way == "progress":
             return Settings(progress=self.number)
-        return Settings(threshold=self.number if self.way == "threshold" else 0.0)
+        return Settings(threshold=self.number)
 
 
 def _float(rate: object) -> float | None:
