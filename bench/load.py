@@ -70,6 +70,7 @@ def asks_again(out: Path, problems: int) -> float:
     while driver.poll() is None and _size(out / "ledger") <= before:
         time.sleep(0.2)
     seconds = time.monotonic() - started
+    driver.kill()
     driver.wait()
     return round(seconds, 1)
 
