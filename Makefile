@@ -53,8 +53,9 @@ test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of trai
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not vllm"
 	$(MAKE) VENV=build/vllm test-vllm
 
-test-vllm: $(BIN)/dev install-vllm
-	$(BIN)/python -m pytest -q -m vllm
+# vLLM leaves sockets behind that pytest would complain about after the last test.
+test-vllm: $(BIN)/tests install-vllm
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:unraisableexception tests/test_vllm.py tests/test_serve.py
 	$(BIN)/python -m pytest -q tests/test_corpus.py -k training
 
 check: $(BIN)/dev  ## formatting, lint, types
@@ -89,6 +90,6 @@ $(BIN)/base: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-$(BIN)/dev $(BIN)/train: $(BIN)/%: pyproject.toml | $(BIN)/python
+$(BIN)/dev $(BIN)/tests $(BIN)/train: $(BIN)/%: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@ $(BIN)/base
