@@ -69,8 +69,10 @@ bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each pr
 	$(BIN)/python -m bench.real
 	$(BIN)/python -m bench.grading
 	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.saturation
 	$(BIN)/python -m bench.faults
 	$(BIN)/python -m bench.load
+	$(BIN)/python -m bench.scale
 	$(BIN)/python -m bench.kills
 	$(BIN)/python -m bench.refilter
 	$(BIN)/python -m bench.trl
