@@ -58,7 +58,7 @@ class Harness:
 
     def __init__(self, folder: Path, problems: int, latency: float, seed: int = 0) -> None:
         self.folder, self.latency, self.rng = folder, latency, random.Random(seed)
-        self.port = _free_port()
+        self.port = free_port()
         engine = f"openai:scripted@http://127.0.0.1:{self.port}/v1"
         roles = [f"--{role}={engine}" for role in ("policy", "completer", "judge")]
         sets = [f"--set=cluster.in_flight={IN_FLIGHT}", "--set=cluster.requests=64"]
@@ -201,7 +201,8 @@ def _files(out: Path) -> dict[str, bytes]:
     return {f"{side}/{file.name}": file.read_bytes() for side in shards.SIDES for file in (out / side).iterdir()}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port: int = listening.getsockname()[1]
