@@ -1,4 +1,4 @@
-"""What our engine for endpoints and its limiter leave of a bare client's requests per second (`python -m bench.goodput`).
+"""What our engine for endpoints leaves of a bare client's requests per second (`python -m bench.goodput`).
 
 A server of ours (bench/endpoint.py, a process of its own) answers after 100 ms. The same asks are put to it, with the
 same bodies and as many in flight, by aiohttp alone and by our engine behind its limiter, in turns; ours finds out by
