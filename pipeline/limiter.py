@@ -163,7 +163,7 @@ class Limited:
                 self._failed(outcome, sent)
             else:
                 self._alive()
-                self._pace.answered(_now(), worth(outcome), full=bool(self._line))
+                self._pace.answered(_now(), worth(outcome), sent=sent, full=bool(self._line))
         except Refused:
             self._counts.errors["refused"] += 1
             self._alive()

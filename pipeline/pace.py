@@ -38,15 +38,18 @@ class Pace:
         """Requests that may be in flight."""
         return int(self._limit)
 
-    def answered(self, now: float, worth: int, *, full: bool) -> None:
-        """Count an answer of so much worth (tokens); only while more are waiting (`full`) does it say anything."""
+    def answered(self, now: float, worth: int, *, sent: float, full: bool) -> None:
+        """Count an answer of so much worth (tokens) to a request sent then; it tells something while more are waiting.
+
+        A round takes a round trip at least: answers that take equally long come in bursts, whose pace is nobody's.
+        """
         if not full or self._began is None:
             self._round(now if full else None)
             return
         self._answers, self._worth = self._answers + 1, self._worth + worth
         if not self._resting:
             self._grow()
-        if self._answers >= self._size and now > self._began:
+        if self._answers >= self._size and sent >= self._began and now > self._began:
             self._judge(self._worth / (now - self._began))
             self._round(now)
 
@@ -73,7 +76,8 @@ class Pace:
         """End a round: better, or flat; or one more of rest."""
         if self._resting:
             self._resting -= 1
-            self._best = (goodput, self._limit) if not self._resting else self._best
+            if not self._resting:  # by single steps nothing would ever be seen to gain
+                self._best, self._doubling = (goodput, self._limit), True
         elif goodput > self._best[0] * GAIN:
             self._best, self._flat = (goodput, self._limit), 0
         elif self._limit < self.most:

@@ -456,9 +456,19 @@ def test_the_pace_stays_between_one_and_the_most() -> None:
         if rng.random() < 0.05:
             one.cut(time, time - rng.random())
         else:
-            one.answered(time, rng.randrange(1000), full=rng.random() < 0.9)
+            one.answered(time, rng.randrange(1000), sent=time - rng.random(), full=rng.random() < 0.9)
         assert 1 <= one.limit <= 50
     assert Pace(1).limit == 1
+
+
+def test_a_slow_start_is_made_up_for_where_all_answers_take_equally_long() -> None:
+    """Answers in bursts; the first rounds are slow, as where connections are opened, and seem to gain nothing."""
+    one, now = Pace(512), 0.0
+    for burst in range(60):
+        sent, now = now, now + 0.1 * (1 + 8 * (2 <= burst < 6))
+        for number in range(one.limit):
+            one.answered(now + number * 1e-6, 10, sent=sent, full=True)
+    assert one.limit == 512
 
 
 def test_a_burst_of_refusals_cuts_the_pace_once() -> None:
@@ -473,7 +483,7 @@ def test_a_burst_of_refusals_cuts_the_pace_once() -> None:
 def test_an_endpoint_that_is_hardly_used_says_nothing_about_its_pace() -> None:
     one = Pace(2048)
     for moment in range(1000):
-        one.answered(float(moment), 10, full=False)
+        one.answered(float(moment), 10, sent=moment - 1.0, full=False)
     assert one.limit == pace.START
 
 
