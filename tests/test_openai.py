@@ -698,6 +698,9 @@ def synth(out: Path, *options: str) -> str:
 
 def rows(out: Path) -> list[dict[str, Any]]:
     found = [
-        row for side in shards.SIDES for table in shards.tables(places.at(str(out)), side) for row in table.to_pylist()
+        row | {"tokens": None}  # what it cost may differ: an answer with too few choices is paid for whole
+        for side in shards.SIDES
+        for table in shards.tables(places.at(str(out)), side)
+        for row in table.to_pylist()
     ]
     return sorted(found, key=lambda row: str(row["id"]))
