@@ -202,7 +202,7 @@ def table(root: Root, seal: Seal, which: Side) -> pa.Table:
 
 def read(root: Root, which: Side = "labelled") -> pa.Table:
     """Return all sealed rows of one side. Raises RunError for a missing or changed file."""
-    return pa.concat_tables([schema.SCHEMA.empty_table(), *tables(root, which)], promote_options="default")
+    return pa.concat_tables([schema.SCHEMA.empty_table(), *tables(root, which)])
 
 
 def verify(root: Root) -> list[str]:

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -16,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 from launching import ROOT, called, files, recorded, said, sealed, wait_for, whole
+
+from bench.kills import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -40,12 +41,6 @@ class Head:
             [*command, f"LIMIT={PROBLEMS}", f"SET={' '.join(wanted)}"],
             cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @contextmanager
