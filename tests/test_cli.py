@@ -11,10 +11,11 @@ import pytest
 from data import schema, shards
 from data.errors import RunError
 from data.records import Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
-from pipeline import cli, recipe, run
+from pipeline import recipe, run
 from pipeline.cli import main
 from pipeline.recipe import PRESETS
 from pipeline.settings import Recipe
+from pipeline.verbs import synth
 
 SCRIPTED = ["synth", "--dataset", "scripted", "--limit", "3"]
 
@@ -29,7 +30,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("a cluster was started")
 
-    monkeypatch.setattr(cli, "_label", never)
+    monkeypatch.setattr(synth, "_label", never)
 
 
 def wrong(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -173,7 +174,7 @@ def test_every_preset_is_a_dataset_one_can_name() -> None:
 
 def test_the_first_signal_is_a_wish_the_second_an_order(capsys: pytest.CaptureFixture[str]) -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with cli._stopping() as stopping:
+    with synth._stopping() as stopping:
         assert not stopping()
         signal.raise_signal(signal.SIGTERM)
         assert stopping()

@@ -1,0 +1,141 @@
+"""`synth` makes a run, or goes on with the one that lies in `--out`."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from data import shards, sources
+from data.errors import SettingError
+from data.records import Task
+from data.sources import Loaded
+from pipeline import progress, recipe, run
+from pipeline.run import Run
+from pipeline.settings import Recipe
+from pipeline.summary import summarise
+from stages import solve
+
+STOPPED = 130  # exit status of a run that was asked to stop: it is not finished
+
+
+def add(verbs: Any) -> None:
+    """Declare the options."""
+    made = verbs.add_parser("synth", help="make a run, or go on with one")
+    made.set_defaults(verb=synth)
+    made.add_argument("--dataset", default="arith", help="a known name, a file, or a Hub id owner/name")
+    made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
+    made.add_argument("--out", help="run directory, a path or a URI (default: runs/DATASET)")
+    made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
+    made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
+    made.add_argument("--limit", type=int, help="the first so many problems")
+    made.add_argument("--samples", type=int, help="solutions a problem")
+    made.add_argument("--solutions", choices=["sample", "given"], help="sample solutions, or take the dataset's")
+    for role in ("policy", "completer", "judge"):
+        made.add_argument(f"--{role}", help="engine specification")
+    made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the recipe")
+
+
+def synth(options: argparse.Namespace) -> int:
+    """Make a run, or go on with the one that lies in `--out`."""
+    named = recipe.read(options.dataset, options.recipe, _overrides(options))
+    chosen = recipe.usual(named)
+    if chosen != named:
+        print(f"a GPU is here: {recipe.USUAL} for every role that names no engine (POLICY, COMPLETER, JUDGE)")
+    sources.known(chosen.data.source)  # both before a dataset is fetched: what is missing is told at once
+    recipe.check(chosen, sampled=False)
+    loaded = load(chosen)
+    tasks = list(solve.tasks(loaded.problems, chosen.policies()))
+    recipe.check(chosen, sampled=any(task.given is None for task in tasks))
+    out = options.out or f"runs/{Path(chosen.data.source).stem}"
+    with shards.lock(out):
+        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
+        stopped = _label(made, made.plan(tasks), loaded)
+    print("\n".join(["", str(made.place), *summarise(made.place).lines(), *progress.spent(made.place)]))
+    if stopped:
+        print(f"stopped before the end: {stopped}")
+    return STOPPED if stopped else 0
+
+
+def load(chosen: Recipe) -> Loaded:
+    """Return the problems of a recipe, and print what the user should know of them."""
+    data = chosen.data
+    columns = {name: tuple(where) if isinstance(where, list) else where for name, where in data.columns.items()}
+    loaded = sources.load(
+        data.source,
+        data.limit,
+        columns=columns,
+        revision=data.revision,
+        config=data.config,
+        split=data.split,
+        seed=data.seed,
+    )
+    for note in loaded.notes:
+        print(note)
+    if chosen.solutions == "sample":
+        return replace(loaded, problems=tuple(replace(problem, given=()) for problem in loaded.problems))
+    if chosen.solutions == "given" and not all(problem.given for problem in loaded.problems):
+        raise SettingError(
+            f"solutions=given, but {data.source} has problems without one: name them in data.columns.solutions"
+        )
+    return loaded
+
+
+def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str | None:
+    """Label what is owed; where it was stopped before the end, return why and how to go on."""
+    from pipeline.cluster import connection, driver  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
+
+    for fault in shards.settle(made.place, plan):
+        print(f"{fault}: its shard is made again, from the ledger")
+    run.card(made, loaded)
+    owed = {part: plan[part] for part in shards.owed(plan, shards.sealed(made.place), made.fingerprint)}
+    if not owed:
+        print("nothing to do: every solution of this recipe is labelled")
+        return None
+    total, left = (sum(map(len, some.values())) for some in (plan, owed))
+    with _stopping() as stopping, progress.display(made.place, total, total - left, made.recipe.budget) as shown:
+        if not shown.over:
+            with connection.connected(made.recipe.cluster.address):
+                finished = driver.Driver(made, owed, lambda: stopping() or bool(shown.over), shown.show).work()
+            shards.settle(made.place, plan)
+            if finished:
+                return None
+    return f"{shown.over}; the same command with a larger one goes on" if shown.over else "the same command goes on"
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a wish: what is in flight is finished and recorded, then the run stops."""
+    asked: list[int] = []
+
+    def ask(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            print("\nstopping when what is in flight has come back; once more to stop at once", file=sys.stderr)
+        else:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _overrides(options: argparse.Namespace) -> list[str]:
+    """Return the named options as settings, and after them the `--set` ones."""
+    named = {
+        "data.limit": options.limit,
+        "policy.samples": options.samples,
+        "solutions": options.solutions,
+        "policy.engine": options.policy,
+        "completer.engine": options.completer,
+        "judge.engine": options.judge,
+    }
+    settings: list[str] = options.set
+    return [f"{name}={value}" for name, value in named.items() if value is not None] + settings
