@@ -42,6 +42,7 @@ _ADVICE: Final = {
 }
 _UNLISTED: Final = (400, 403, 404, 405, 422, 501)  # of GET /models: a server that keeps no list
 _SECRET: Final = re.compile(r"\b(?:sk-|Bearer\s+)[\w*.-]+")
+_NO_LIMIT: Final = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=0)  # as aiohttp puts it
 _WORDS: Final = 300  # characters of a server's message that are passed on
 
 
@@ -59,9 +60,9 @@ class OpenAI:
         if url:
             check(url)
         self._key = _key(url)
-        limits = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=None, max_keepalive_connections=None)
         patient = openai.Timeout(None, connect=30.0)
-        client = openai.DefaultAsyncHttpxClient(limits=limits, timeout=patient)
+        # by aiohttp: the SDK's usual pool looks through all its connections for every request
+        client = openai.DefaultAioHttpClient(limits=_NO_LIMIT, timeout=patient)
         self._client = openai.AsyncOpenAI(
             api_key=self._key, base_url=url, max_retries=0, timeout=patient, http_client=client
         )
@@ -169,7 +170,7 @@ class OpenAI:
         """Return what an error of the SDK means. The only place that decides it."""
         if not isinstance(error, openai.APIStatusError):
             if isinstance(error, openai.APIConnectionError):
-                return Failure(f"{self._words(error)} ({error.__cause__!r:.100})", "absent", cause="connection")
+                return Failure(f"no connection: {error.__cause__!s:.{_WORDS}}", "absent", cause="connection")
             return Failure(self._words(error))
         status, words = error.status_code, f"HTTP {error.status_code}: {self._words(error)}"
         ours = status in _OURS or error.code in _OURS_BY_CODE or (status == 403 and not self._answered)
