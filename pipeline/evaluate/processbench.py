@@ -12,7 +12,7 @@ from typing import Any
 
 from data import places
 from data.errors import SettingError
-from pipeline.evaluate import benchmark, prm, scoring
+from pipeline.evaluate import benchmark, scoring
 from pipeline.evaluate.benchmark import Predictions
 from pipeline.evaluate.table import write
 from pipeline.verbs import synth
@@ -66,6 +66,8 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def _rated(cases: Mapping[str, Case], options: argparse.Namespace) -> Predictions:
     """Have a reward model score all steps."""
+    from pipeline.evaluate import prm  # noqa: PLC0415 - openai takes a second to import; nothing else here needs it
+
     file = Path(options.out) / f"scores-{re.sub(r'[^A-Za-z0-9.-]+', '_', options.prm)}.jsonl"
     refused = prm.rate(options.prm, benchmark.traces(options.data, options.limit), file)
     for reason in refused[:3]:
