@@ -32,14 +32,20 @@ def add(verbs: Any) -> None:
     made = verbs.add_parser("synth", help="make a run, or go on with one")
     made.set_defaults(verb=synth)
     made.add_argument("--dataset", default="arith", help="a known name, a file, or a Hub id owner/name")
-    made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
     made.add_argument("--out", help="run directory, a path or a URI (default: runs/DATASET)")
+    made.add_argument("--samples", type=int, help="solutions a problem")
+    made.add_argument("--solutions", choices=["sample", "given"], help="sample solutions, or take the dataset's")
+    made.add_argument("--policy", help="engine specification")
+    shared(made)
+
+
+def shared(made: argparse.ArgumentParser) -> None:
+    """Declare the options of whatever labels given solutions."""
+    made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
     made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
     made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
     made.add_argument("--limit", type=int, help="the first so many problems")
-    made.add_argument("--samples", type=int, help="solutions a problem")
-    made.add_argument("--solutions", choices=["sample", "given"], help="sample solutions, or take the dataset's")
-    for role in ("policy", "completer", "judge"):
+    for role in ("completer", "judge"):
         made.add_argument(f"--{role}", help="engine specification")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the recipe")
 
