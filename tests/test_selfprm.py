@@ -1,5 +1,6 @@
 """Self-PRM: what is chosen among k samples, and what a policy's own verdicts are worth, by hand and by the command."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -9,11 +10,20 @@ from pathlib import Path
 import pytest
 from launching import ROOT
 
+from bench import plans
+from bench.endpoint import served
 from bench.finished import finished
+from data import scripted
 from data.errors import RunError
-from pipeline import recipe
+from data.ledger import Ledger
+from data.records import Labelled, Task
+from pipeline import recipe, synth
 from pipeline.cli import main
+from pipeline.crew import Crew
+from pipeline.engines.openai import OpenAI
 from pipeline.evaluate import selfprm
+from pipeline.memory import Remembering
+from stages import solve
 from stages.metrics import best_vote, vote
 
 HARD = "scripted={ right = 0.85, judge_hit = 0.6, judge_alarm = 0.3 }"
@@ -96,8 +106,34 @@ def test_the_tables_and_the_file_tell_the_same(tmp_path: Path, capsys: pytest.Ca
     assert "re-ranking by another model" not in shown
     figures = json.loads((tmp_path / "told.json").read_text())
     (four,) = (one for one in figures["chosen"] if (one["level"], one["k"]) == ("all", 4))
-    assert re.search(rf"\| all +\| 24 +\| 4 +\| {100 * four['majority']:.1f} ", shown)
-    assert four["gain"] == pytest.approx(four["self-PRM"] - four["majority"])
+    assert re.search(rf"\| all +\| 24 +\| 4 +\| {100 * four['majority']['share']:.1f} ", shown)
+    shares = {name: four[name]["share"] for name in (*selfprm.WAYS, selfprm.GAIN)}
+    assert shares[selfprm.GAIN] == pytest.approx(shares["self-PRM"] - shares["majority"])
+    assert all(four[name]["range"][0] <= share <= four[name]["range"][1] for name, share in shares.items())
+
+
+def test_over_http_each_problem_is_solved_once_by_a_judge_that_refers(tmp_path: Path) -> None:
+    with served() as server:
+        spec = f"openai:scripted@{server.url}"
+        roles = (f"policy.engine={spec}", f"judge.engine={spec}", "judge.kind=critique_reference", "policy.samples=3")
+        chosen = recipe.read("scripted", overrides=[*SELF, *roles])
+
+        async def label(tasks: list[Task]) -> list[Labelled]:
+            engine = OpenAI(spec)
+            await engine.connect()
+            with Ledger(tmp_path, "p") as ledger:
+                crew = Crew(chosen, {spec: Remembering(engine, engine.model, ledger)}, plans.grade)
+                made = await asyncio.gather(*(synth.label(task, crew) for task in tasks))
+            await engine.close()
+            return made
+
+        rows = asyncio.run(label(list(solve.tasks(scripted.problems(2), chosen.policies()))))
+    asked = [body["messages"][-1]["content"] for body in server.bodies]
+    assert sum("Solve the mathematics problem" in text for text in asked) == 2
+    shown = [text for text in asked if "<reference>\n" in text]
+    assert len(shown) == len({(row.task.problem.id, row.trace.steps) for row in rows}) > 2  # equal ones are asked once
+    assert len({text.partition("<solution>")[0] for text in shown}) == 2
+    assert all(row.verdict.first_error is not None for row in rows)
 
 
 def test_a_run_without_gold_answers_is_refused(tmp_path: Path) -> None:
@@ -129,6 +165,6 @@ def test_the_command_makes_the_run_and_measures_it(tmp_path: Path) -> None:
     figures = json.loads(told.read_text())
     (four,) = (one for one in figures["chosen"] if (one["level"], one["k"]) == ("all", 4))
     assert four["problems"] == 24
-    assert 0.5 < four["majority"] <= four["pass@k"]
-    assert four["self-PRM"] <= four["pass@k"]
+    assert 0.5 < four["majority"]["share"] <= four["pass@k"]["share"]
+    assert four["self-PRM"]["share"] <= four["pass@k"]["share"]
     assert figures["judged"]["all"]["precision"]["share"] > 0.7

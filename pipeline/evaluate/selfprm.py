@@ -20,10 +20,11 @@ from pipeline.evaluate import sealed, table
 from pipeline.run import Run
 from pipeline.verbs import synth
 from stages import metrics
+from stages.alike import alike
 from stages.reliability import Share
-from stages.rerank import numbered
 
 KS: Final = (1, 2, 4, 8, 16, 32)
+GAIN: Final = "self-PRM - majority"
 WAYS: Final = ("majority", "self-PRM", "pass@k")
 RATES: Final = (
     ("pass rate 0", 0.0),
@@ -125,10 +126,10 @@ def count(found: Found, rows: Sequence[Row]) -> None:
     graded = [row for row in rows if row["outcome"] != "undecided"]
     found.ungraded += len(rows) - len(graded)
     levels = ["all", *([rows[0]["level"]] if rows[0]["level"] else [])]
-    for k in KS:
-        if k <= len(rows):
-            for level in levels:
-                found.chances.setdefault((level, k), []).append(_chances(rows, k))
+    for k in (k for k in KS if k <= len(rows)):
+        chances = _chances(rows, k)
+        for level in levels:
+            found.chances.setdefault((level, k), []).append(chances)
     for name in [*levels, _rate(fmean(row["outcome"] == "equal" for row in rows))]:
         _judge(found.judged.setdefault(name, Judged()), graded)
 
@@ -136,7 +137,7 @@ def count(found: Found, rows: Sequence[Row]) -> None:
 def _chances(rows: Sequence[Row], k: int) -> tuple[float, ...]:
     """Return the chance that k of these samples end in a right answer, by each of `WAYS`."""
     right = [row["outcome"] == "equal" for row in rows]
-    answers = numbered([row["answer"] for row in rows])
+    answers = alike([row["answer"] for row in rows])
     scores = [score(row["judge_votes"]) if row["answer"] is not None else -1.0 for row in rows]
     return (
         metrics.vote(k, answers, right),
@@ -197,12 +198,12 @@ def _gains(ways: dict[str, list[float]]) -> list[float]:
 
 
 def _chosen(level: str, k: int, ways: dict[str, list[float]]) -> dict[str, str]:
-    cells = {name: _mean(chances) for name, chances in {**ways, "self-PRM - majority": _gains(ways)}.items()}
-    return {"level": level, "problems": f"{len(ways['pass@k']):,}", "k": str(k), **cells}
+    told = {"level": level, "problems": f"{len(ways['pass@k']):,}", "k": str(k)}
+    return told | {name: table.share(*_mean(chances)) for name, chances in {**ways, GAIN: _gains(ways)}.items()}
 
 
-def _mean(values: Sequence[float]) -> str:
-    return table.share(fmean(values), metrics.bootstrap([values], lambda means: means[0]))
+def _mean(values: Sequence[float]) -> tuple[float, metrics.Range | None]:
+    return fmean(values), metrics.bootstrap([values], lambda means: means[0])
 
 
 def _verdicts(name: str, judged: Judged) -> dict[str, str]:
@@ -218,8 +219,9 @@ def told(found: Found) -> dict[str, Any]:
     """Return all figures as plain values."""
     chosen = []
     for level, k, ways in _rows(found):
-        means = {name: fmean(chances) for name, chances in {**ways, "gain": _gains(ways)}.items()}
-        chosen.append({"level": level, "k": k, "problems": len(ways["pass@k"]), **means})
+        means = {name: _mean(chances) for name, chances in {**ways, GAIN: _gains(ways)}.items()}
+        plain = {name: {"share": mean, "range": within} for name, (mean, within) in means.items()}
+        chosen.append({"level": level, "k": k, "problems": len(ways["pass@k"]), **plain})
     names = ("precision", "recall", "sound")
     judged = {name: {n: _plain(getattr(one, n)) for n in names} for name, one in found.judged.items()}
     return {"chosen": chosen, "judged": judged, "ungraded": found.ungraded}
