@@ -20,12 +20,13 @@ from data import schema, shards
 from data.errors import PipelineError, RunError
 from data.records import NO_ERROR, Labelled, Outcome, Tally
 from pipeline.run import find
-from stages.posterior import DEFAULT, OWN, Beta, Prior
+from stages.posterior import DEFAULT, OWN, Beta, Prior, log_marginal
 
 ROUNDS = 40
 WEAK = 4.0  # solutions that the prior one starts from counts as, so that few seen ones make nobody certain
 MEANS = (0.005, 0.01, 0.02, *(step / 20 for step in range(1, 20)), 0.98, 0.99, 0.995)
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+_log = cache(log_marginal)
 BETAS: tuple[Beta, ...] = tuple((mean * both, (1 - mean) * both) for mean, both in product(MEANS, STRENGTHS))
 
 Kind = Literal["exact", "earlier", "later", "none"]
@@ -104,17 +105,6 @@ def _likeliest(seen: Iterable[tuple[Tally, float]], start: Beta) -> Beta:
     for tally, share in (*seen, (Tally(hits=1), start[0] / sum(start)), (Tally(misses=1), start[1] / sum(start))):
         counts[tally] = counts.get(tally, 0.0) + share
     return max(BETAS, key=lambda beta: sum(share * _log(tally, beta) for tally, share in counts.items()))
-
-
-@cache
-def _log(seen: Tally, rate: Beta) -> float:
-    """Logarithm of `stages.posterior.marginal`."""
-    a, b = rate
-    return _beta(a + seen.hits, b + seen.misses) - _beta(a, b)
-
-
-def _beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 def solutions(run: str) -> Iterator[Seen]:

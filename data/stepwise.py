@@ -14,6 +14,7 @@ from data.schema import clean
 Row = Mapping[str, Any]
 
 TAG: Final = "ки"  # ends a step in Math-Shepherd's texts
+_OPINIONS: Final = {-1: 0.0, 0: 0.5, 1: 1.0}  # PRM800K's ratings
 BETWEEN: Final = "\n\n"  # put between steps that a dataset lists without what stood between them
 
 
@@ -145,7 +146,43 @@ def _paths(steps: Iterable[Row]) -> Iterator[Given]:
 
 
 def _opinion(candidate: Row) -> float | None:
-    return {-1: 0.0, 0: 0.5, 1: 1.0}.get(candidate["rating"]) if isinstance(candidate.get("rating"), int) else None
+    return _OPINIONS.get(candidate["rating"]) if isinstance(candidate.get("rating"), int) else None
+
+
+def _is_tree(row: Row) -> bool:
+    nodes = row.get("nodes")
+    if not isinstance(row.get("problem"), str) or not isinstance(nodes, list) or not nodes:
+        return False
+    return all(isinstance(node, Mapping) and _is_node(node, place) for place, node in enumerate(nodes))
+
+
+def _is_node(node: Row, place: int) -> bool:
+    """Whether a node is numbered by its place, after its parent (-1: none)."""
+    parent, ratings = node.get("parent"), node.get("ratings")
+    rated = isinstance(ratings, list) and all(isinstance(one, int) for one in ratings)
+    return (
+        node.get("id") == place
+        and isinstance(parent, int)
+        and -1 <= parent < place
+        and rated
+        and isinstance(node.get("text"), str)
+    )
+
+
+def _tree(row: Row) -> Row:
+    """Read every path from a root to a leaf; a step has a value where those who rated it agree."""
+    nodes = row["nodes"]
+    parents = {node["parent"] for node in nodes}
+    return {"solutions": [_branch(nodes, node) for node in nodes if node["id"] not in parents]}
+
+
+def _branch(nodes: Sequence[Row], leaf: Row) -> Given:
+    path = [leaf]
+    while path[-1]["parent"] >= 0:
+        path.append(nodes[path[-1]["parent"]])
+    path.reverse()
+    opinions = ({_OPINIONS.get(one) for one in node["ratings"]} for node in path)
+    return given([node["text"] for node in path], [next(iter(one)) if len(one) == 1 else None for one in opinions])
 
 
 def _is_aps(row: Row) -> bool:
@@ -187,6 +224,7 @@ def _longest(rated: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]
 
 KINDS: Final = (
     Kind("PRM800K", _is_prm800k, _prm800k),
+    Kind("trees of rated steps", _is_tree, _tree),
     Kind("Math-Shepherd", _is_shepherd, _shepherd),
     Kind("MATH-APS", _is_aps, _aps),
     Kind("TRL stepwise supervision", _is_trl, _trl),

@@ -21,6 +21,7 @@ from stages.rollout import Grade, rollout
 _PROMPTED: Mapping[str, Callable[[], Judge]] = {
     "critique": partial(Critique, "critique"),
     "critique_brief": partial(Critique, "critique_brief"),
+    "critique_reference": partial(Critique, "critique_reference"),
     "first_error": FirstError,
 }
 
@@ -78,6 +79,8 @@ class Crew:
             return await asyncio.to_thread(Equations().read, trace), Tokens()  # seconds where the text is hostile
         asked = _PROMPTED[judge.kind]()
         engine, sampling = self.engines[judge.engine], judge.sampling.made()
+        if isinstance(asked, Critique) and asked.refers:
+            return await judging.refer(trace, asked, engine, judge.votes, sampling, judge.retries)
         return await judging.judge(trace, asked, engine, judge.votes, sampling, judge.retries)
 
 

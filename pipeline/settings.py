@@ -102,7 +102,7 @@ class Completer(_Settings):
 class Judge(_Settings):
     """Who judges; several judges make a panel."""
 
-    kind: Literal["critique", "critique_brief", "first_error", "equations", "given"] = "critique"
+    kind: Literal["critique", "critique_brief", "critique_reference", "first_error", "equations", "given"] = "critique"
     engine: str = Field("", description="not needed by equations and given, which ask no model")
     votes: int = Field(1, ge=1, description="replies asked for; the plurality counts")
     retries: int = Field(1, ge=0, description="times a reply that cannot be read is asked for again")
@@ -243,6 +243,13 @@ class Recipe(_Settings):
         """Return the engines that are asked; only where solutions are `sampled`, the policies."""
         roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.asks}
         return sorted(roles | ({self.completer.engine} if self.completer.plan != "none" else set()))
+
+    @property
+    def self_judged(self) -> bool:
+        """Whether nobody but the policies themselves decides about what they sampled."""
+        judges = {judge.engine for judge in self.judge}
+        own = judges <= {policy.engine for policy in self.policy} and all(judge.asks for judge in self.judge)
+        return own and self.consensus.rule == "judge"
 
     @property
     def workers(self) -> int:

@@ -62,9 +62,9 @@ class Summary:
             self.weighed, self.wrong = self.weighed + 1, self.wrong + 1 - row["posterior"]
         self.reasons.update([] if row["kept"] else [row["reason"]])
         self.tokens.update(row["tokens"])
-        if (truth := _truth(row)) is not None:
+        if (true := truth(row)) is not None:
             for name, claim in CLAIMS.items():
-                self.scores.setdefault(name, Score()).count(claim(row), truth)
+                self.scores.setdefault(name, Score()).count(claim(row), true)
 
     def add(self, counts: Mapping[str, Any]) -> None:
         """Add what another one counted, as `counted` gives it."""
@@ -100,7 +100,7 @@ class Summary:
             yield f"  {name:<28} {labelled:>9.1%}   {precision:>9.1%}   ({score.right} of {score.claimed})"
 
 
-def _truth(row: Row) -> int | None:
+def truth(row: Row) -> int | None:
     """Return the true first error where it can be known: a file of the user's may be called arith, too."""
     if row["dataset"] != "arith" or not row["steps"]:
         return None

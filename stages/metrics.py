@@ -20,7 +20,7 @@ SUBSETS: Final = 100  # of k samples over which a vote is averaged, where there 
 _Z: Final = 1.959963984540054  # normal quantile of a 95 % interval
 
 
-def wilson(hits: int, tries: int, z: float = _Z) -> Range | None:
+def wilson(hits: float, tries: float, z: float = _Z) -> Range | None:
     """Return the 95 % Wilson interval of a share; None where nothing was tried."""
     if not tries:
         return None
@@ -86,6 +86,22 @@ def vote(k: int, answers: Sequence[int | None], right: Sequence[bool], weights: 
     """
     weighed = [1.0] * len(answers) if weights is None else weights
     return fmean(_won(draw, answers, right, weighed) for draw in _draws(len(answers), k))
+
+
+def best_vote(k: int, scores: Sequence[float], answers: Sequence[int | None], right: Sequence[bool]) -> float:
+    """Return the chance that the best scored of k samples drawn from these is right; what ties, votes.
+
+    Draws, answers and ties of the vote are those of `vote`.
+    """
+    even = [1.0] * len(answers)
+    return fmean(_won(_top(draw, scores), answers, right, even) for draw in _draws(len(answers), k))
+
+
+def _top(draw: Iterable[int], scores: Sequence[float]) -> list[int]:
+    """Return the best scored samples of a draw."""
+    samples = list(draw)
+    best = max(scores[sample] for sample in samples)
+    return [sample for sample in samples if scores[sample] == best]
 
 
 def _won(draw: Iterable[int], answers: Sequence[int | None], right: Sequence[bool], weights: Sequence[float]) -> float:

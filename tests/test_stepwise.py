@@ -40,6 +40,16 @@ APS = {
     ],
 }
 BENCH = {"id": "x-1", "generator": "m", "problem": "P", "steps": ["a", "b", "c"], "label": 1}
+TREE = {
+    "problem": "P",
+    "nodes": [
+        {"id": 0, "parent": -1, "text": "a", "ratings": [1, 1]},
+        {"id": 1, "parent": 0, "text": "b", "ratings": [-1]},
+        {"id": 2, "parent": 0, "text": "c", "ratings": [], "human": True},
+        {"id": 3, "parent": 2, "text": "d", "ratings": [0, -1]},
+        {"id": 4, "parent": -1, "text": "e", "ratings": [0]},
+    ],
+}
 TRL = {"prompt": "P\n", "completions": ["a", "b\n\nb"], "labels": [True, False]}
 
 
@@ -71,6 +81,11 @@ def solutions(loaded: Loaded) -> list[tuple[tuple[str, ...], tuple[float | None,
             Problem("", "toy", "P", "7"),
             [((" a", " b"), (0.75, 0.0)), ((" a", " c"), (0.75, 1.0)), ((" d",), (0.25,))],
         ),
+        (
+            TREE,
+            Problem("", "toy", "P", None),
+            [(("a\n\n", "b"), (1.0, 0.0)), (("a\n\n", "c\n\n", "d"), (1.0, None, None)), (("e",), (0.5,))],
+        ),
         (BENCH, Problem("x-1", "toy", "P", None), [(("a\n\n", "b\n\n", "c"), (1.0, 0.0, None))]),
         (BENCH | {"label": -1}, Problem("x-1", "toy", "P", None), [(("a\n\n", "b\n\n", "c"), (1.0, 1.0, 1.0))]),
         (TRL, Problem("", "toy", "P", None), [(("a\n\n", "b\n\nb"), (1.0, 0.0))]),
@@ -96,13 +111,16 @@ def test_every_kind_keeps_its_steps_and_labels(
         PRM800K | {"label": {"steps": None}},
         SHEPHERD | {"input": "no first step ки"},
         SHEPHERD | {"label": None},
+        TREE | {"nodes": [{"id": 0, "parent": 0, "text": "its own parent", "ratings": []}]},
+        TREE | {"nodes": [{"id": 0, "parent": -1, "text": None, "ratings": []}]},
+        TREE | {"nodes": [{"id": 1, "parent": -1, "text": "a", "ratings": []}]},
         APS | {"reasoning_steps": [{"mc_value": 1}]},
         APS | {"reasoning_steps": {"text": "P", "children": []}},
         TRL | {"completions": ["a", 1]},
     ],
 )
 def test_a_row_that_is_not_like_its_neighbours_is_left_out_with_a_reason(tmp_path: Path, row: Row) -> None:
-    sound = next(one for one in (PRM800K, SHEPHERD, APS, TRL) if one.keys() == row.keys())
+    sound = next(one for one in (PRM800K, SHEPHERD, APS, TREE, TRL) if one.keys() == row.keys())
     loaded = load(write(tmp_path, sound, row))
     assert len(loaded.problems) == 1
     assert [reject.row for reject in loaded.rejects] == [2]

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pipeline.evaluate import bestofn, processbench
+from pipeline.evaluate import bestofn, labels, processbench, selfprm
 
-EXPERIMENTS = (processbench, bestofn)
+EXPERIMENTS = (processbench, bestofn, labels, selfprm)
 
 
 def add(verbs: Any) -> None:

@@ -20,6 +20,10 @@ from pipeline.settings import Recipe
 from pipeline.summary import summarise
 from stages import solve
 
+SELF_JUDGED = (
+    "the policy judges its own solutions, and no rollouts take part: on hard problems most of what such a judge passes "
+    "may be wrong (below 10 % right in arXiv 2505.11227); `evaluate selfprm` measures it"
+)
 STOPPED = 130  # exit status of a run that was asked to stop: it is not finished
 
 
@@ -56,7 +60,10 @@ def synth(options: argparse.Namespace) -> int:
     recipe.check(chosen, sampled=False)
     loaded = load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
-    recipe.check(chosen, sampled=any(task.given is None for task in tasks))
+    sampled = any(task.given is None for task in tasks)
+    recipe.check(chosen, sampled=sampled)
+    if sampled and chosen.self_judged:
+        print(SELF_JUDGED)
     out = options.out or f"runs/{Path(chosen.data.source).stem}"
     with shards.lock(out):
         made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
