@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
-from data.records import Estimate, Outcome, Solution, Task, Tokens, Trace, Verdict
+from data.records import Credit, Estimate, Outcome, Solution, Task, Tokens, Trace, Verdict
 from judges import panel
 from judges.critique import Critique
 from judges.equations import Equations
@@ -14,7 +14,7 @@ from judges.given import Given
 from judges.judge import Judge
 from pipeline import settings
 from pipeline.settings import Recipe
-from stages import consensus, judging, probes, solve, split
+from stages import consensus, credit, judging, probes, solve, split
 from stages.engine import Engine
 from stages.rollout import Grade, rollout
 
@@ -51,7 +51,7 @@ class Crew:
         """Sample the task's solution from its policy, or take the given one."""
         if task.given is not None:
             return Solution(task.given), Tokens()
-        chosen = next(p for p in self.recipe.policy if (p.name or p.engine) == task.policy)
+        chosen = self._policy(task)
         return await solve.solve(task, self.engines[chosen.engine], chosen.sampling.made(), chosen.system)
 
     async def judge(self, trace: Trace) -> tuple[Verdict, Tokens]:
@@ -71,6 +71,19 @@ class Crew:
         plan = partial(probes.PLANS[completer.plan], settings=self.recipe.plan())
         engine, sampling = self.engines[completer.engine], completer.sampling.made()
         return await rollout(task, trace, outcome, verdict, plan, engine, self.grade, sampling, completer.system)
+
+    async def credit(self, task: Task, trace: Trace, outcome: Outcome) -> tuple[Credit, Tokens]:
+        """Score the solution under its policy and the reference, if the recipe names one."""
+        chosen, own = self.recipe.credit, self._policy(task)
+        if not chosen.reference:
+            return Credit(), Tokens()
+        policy, reference = self.engines[chosen.policy or own.engine], self.engines[chosen.reference]
+        return await credit.credit(task, trace, outcome, policy, reference, chosen.eta, own.system)
+
+    def _policy(self, task: Task) -> settings.Policy:
+        """Return the policy that wrote a solution; the first for one that a dataset gave."""
+        policies = self.recipe.policy
+        return next((p for p in policies if (p.name or p.engine or "policy") == task.policy), policies[0])
 
     async def _opinion(self, trace: Trace, judge: settings.Judge) -> tuple[Verdict, Tokens]:
         if judge.kind == "given":

@@ -24,7 +24,7 @@ from pipeline.settings import Recipe
 from stages import consensus
 
 ORIGIN = ("problem_id", "dataset", "problem", "gold_answer", "level", "policy", "sample", "tokens", "ratings")
-_TEXT = ("prompt", "completions", "id", "answer", "cut", "rewards")
+_TEXT = ("prompt", "completions", "id", "answer", "cut", "rewards", "rewards_reason")
 EVIDENCE = tuple(name for name in schema.SCHEMA.names if name not in {*ORIGIN, *_TEXT})
 DECIDED = ("completions", "labels", "first_error", "kept", "agreement", "reason")
 _AT_ONCE = 4  # shards: reading, packing and syncing let go of the interpreter

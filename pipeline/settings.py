@@ -18,7 +18,7 @@ from pipeline.engines.scripted import Script
 from pipeline.memory import Paid
 from stages import consensus, posterior, probes, solve
 
-ENGINES = ("embedded", "scripted", "vllm:MODEL", "openai:MODEL@URL")
+ENGINES = ("embedded", "embedded:FOLDER", "scripted", "vllm:MODEL", "openai:MODEL@URL")
 _PRIOR = posterior.DEFAULT
 
 
@@ -132,6 +132,14 @@ class Consensus(_Settings):
         return consensus.Settings(**self.model_dump())
 
 
+class Credit(_Settings):
+    """Process rewards from log-ratios, a column of their own that decides nothing; see docs/credit.md."""
+
+    reference: str = Field("", description="the engine a policy is compared with; no rewards where not given")
+    policy: str = Field("", description="the engine that is compared; each solution's own policy where not given")
+    eta: float = Field(100.0, gt=0, description="how many nats of log-ratio weigh as much as the outcome")
+
+
 class VLLM(_Settings):
     """How vLLM runs a model; what decides its replies. Where and on how many GPUs is the cluster's part."""
 
@@ -218,6 +226,7 @@ class Recipe(_Settings):
     judge: tuple[Judge, ...] = Field((Judge(),), min_length=1)
     panel: PanelRule = Field("majority", description="how several judges become one verdict")
     consensus: Consensus = Consensus()
+    credit: Credit = Credit()
     cluster: Cluster = Cluster()
     budget: Budget = Budget()
     vllm: VLLM = VLLM()
@@ -242,7 +251,13 @@ class Recipe(_Settings):
     def engines(self, *, sampled: bool) -> list[str]:
         """Return the engines that are asked; only where solutions are `sampled`, the policies."""
         roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.asks}
-        return sorted(roles | ({self.completer.engine} if self.completer.plan != "none" else set()))
+        return sorted(roles | self.scorers | ({self.completer.engine} if self.completer.plan != "none" else set()))
+
+    @property
+    def scorers(self) -> set[str]:
+        """The engines that score solutions for their credit."""
+        own = {self.credit.policy} if self.credit.policy else {p.engine for p in self.policy}
+        return own | {self.credit.reference} if self.credit.reference else set()
 
     @property
     def self_judged(self) -> bool:

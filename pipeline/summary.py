@@ -20,8 +20,11 @@ COLUMNS = [
     "mc_first_error",
     "judge_first_error",
     "posterior",
+    "rewards",
+    "rewards_reason",
     "tokens",
 ]
+CREDITED = "credited"
 
 
 @dataclass(slots=True)
@@ -43,7 +46,8 @@ class Score:
 class Summary:
     """Counts over all sealed rows of a run.
 
-    `weighed` labels that were kept have a posterior; `wrong` of them are expected to be wrong.
+    `weighed` labels that were kept have a posterior; `wrong` of them are expected to be wrong. `credit` counts
+    solutions that have rewards as credited, the others by why they have none.
     """
 
     solutions: int = 0
@@ -53,6 +57,7 @@ class Summary:
     reasons: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     scores: dict[str, Score] = field(default_factory=dict)
+    credit: Counter[str] = field(default_factory=Counter)
 
     def count(self, row: Row) -> None:
         """Count one row."""
@@ -62,6 +67,8 @@ class Summary:
             self.weighed, self.wrong = self.weighed + 1, self.wrong + 1 - row["posterior"]
         self.reasons.update([] if row["kept"] else [row["reason"]])
         self.tokens.update(row["tokens"])
+        if row["rewards"] is not None or row["rewards_reason"]:
+            self.credit[row["rewards_reason"] or CREDITED] += 1
         if (true := truth(row)) is not None:
             for name, claim in CLAIMS.items():
                 self.scores.setdefault(name, Score()).count(claim(row), true)
@@ -73,6 +80,7 @@ class Summary:
         self.weighed, self.wrong = self.weighed + counts.get("weighed", 0), self.wrong + counts.get("wrong", 0.0)
         self.reasons.update(counts["reasons"])
         self.tokens.update(counts["tokens"])
+        self.credit.update(counts.get("credit", {}))
         for name, other in counts["scores"].items():
             score = self.scores.setdefault(name, Score())
             score.claimed, score.right = score.claimed + other["claimed"], score.right + other["right"]
@@ -90,6 +98,8 @@ class Summary:
             f"{spent['solve']:,.0f}, rollouts {spent['rollout']:,.0f}, judge {spent['judge']:,.0f}), "
             f"{spent['rollouts']:.1f} rollouts"
         )
+        if self.credit:
+            yield "process rewards: " + ", ".join(f"{why} {count:,}" for why, count in self.credit.most_common())
         if self.weighed:
             yield f"expected to be wrong, by their posteriors: {self.wrong / self.weighed:.1%} of the labels kept"
         if self.scores:
@@ -124,7 +134,7 @@ def counted(rows: Iterable[Row]) -> dict[str, Any]:
         summary.count(row)
     scores = {name: asdict(score) for name, score in summary.scores.items()}
     plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
-    plain |= {"weighed": summary.weighed, "wrong": summary.wrong}
+    plain |= {"weighed": summary.weighed, "wrong": summary.wrong, "credit": dict(summary.credit)}
     return {"solutions": summary.solutions, "kept": summary.kept, **plain}
 
 

@@ -15,7 +15,7 @@ from stages.split import split
 
 
 async def label(task: Task, crew: Crew) -> Labelled:
-    """Solve, split, grade, judge, roll out, decide. Raises Unavailable or Drained as the engines do."""
+    """Solve, split, grade, judge, roll out, decide; credit steps. Raises Unavailable or Drained as the engines do."""
     try:
         solution, solving = await crew.solve(task)
     except Refused:
@@ -25,7 +25,9 @@ async def label(task: Task, crew: Crew) -> Labelled:
     verdict, judging = await crew.judge(trace)
     estimate, rolling = await crew.rollout(task, trace, outcome, verdict)
     decision = agree(trace, outcome, estimate, verdict, crew.consensus)
-    return Labelled(task, trace, outcome, estimate, verdict, decision, total(solving, judging, rolling))
+    credit, scoring = await crew.credit(task, trace, outcome)
+    spent = total(solving, judging, rolling, scoring)
+    return Labelled(task, trace, outcome, estimate, verdict, decision, spent, credit)
 
 
 def read(task: Task, solution: Solution, crew: Crew) -> Trace:

@@ -146,7 +146,28 @@ def scores(answer: Json, before: Json) -> Scores:
     if not all(isinstance(token, dict) and isinstance(token.get("logprob"), int | float) for token in told):
         raise ValueError("a token without a logprob")
     tokens = [token for token in told if token]
-    return Scores(tuple(str(t.get("decoded_token")) for t in tokens), tuple(float(t["logprob"]) for t in tokens))
+    texts, logprobs = [str(t.get("decoded_token")) for t in tokens], [float(t["logprob"]) for t in tokens]
+    return Scores(tuple(texts), tuple(logprobs), start)
+
+
+def echoed(answer: Json, text: str) -> Scores | None:
+    """Read the log-probabilities of the tokens that end a prompt with `text`; None where there are none.
+
+    Tokens that begin before the text are given, too: then they do not join to it. Raises ValueError.
+    """
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    told, count = choice.get("logprobs") if isinstance(choice, dict) else None, _count(answer, "prompt_tokens")
+    tokens, values = (told.get("tokens"), told.get("token_logprobs")) if isinstance(told, dict) else (None, None)
+    if not isinstance(tokens, list) or not isinstance(values, list) or count is None or len(tokens) < count:
+        return None
+    start, left = count, len(text)
+    while left > 0 and start > 0:
+        start -= 1
+        left -= len(str(tokens[start]))
+    if len(values) < count or not all(isinstance(value, int | float) for value in values[start:count]):
+        raise ValueError("a token without a logprob")
+    return Scores(tuple(map(str, tokens[start:count])), tuple(map(float, values[start:count])), start)
 
 
 def owners(listed: object) -> dict[str, str]:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import openai
 
-from data.asks import Ask, Reply, Sample
+from data.asks import Ask, Reply, Sample, Sampling
 from data.errors import PipelineError, Refused, SettingError, Unavailable
 from pipeline.engines import chat
 from pipeline.engines.address import address, check
@@ -102,12 +102,16 @@ class OpenAI:
         return Reply(tuple(samples), prompt)
 
     async def score(self, ask: Ask, text: str) -> Scores:
-        """Score `text` where the server gives log-probabilities of a prompt (vLLM); else Refused. Two requests."""
-        if (await self._spoken()).continuing != "exact":
+        """Score `text` where the server gives log-probabilities of a prompt (vLLM, or an echo); else Refused."""
+        continuing = (await self._spoken()).continuing
+        if continuing == "shown":
             raise Refused(f"{self.name} cannot score a text: that needs vLLM's prompt_logprobs")
-        short = replace(ask, n=1, sampling=replace(ask.sampling, max_tokens=1, stop=()))
+        short = replace(ask, n=1, sampling=Sampling(max_tokens=1))
+        told = replace(short, prefix=ask.prefix + text)
+        if continuing == "plain":
+            return await self._echo(told, text)
         before, _ = await self._ask(short)
-        whole, _ = await self._ask(replace(short, prefix=ask.prefix + text), {"prompt_logprobs": 0})
+        whole, _ = await self._ask(told, {"prompt_logprobs": 0})
         if whole.get("prompt_logprobs") is None:
             raise Refused(f"{self.name} gives no prompt_logprobs, so it cannot score a text")
         with _reading():
@@ -125,6 +129,15 @@ class OpenAI:
             raise self._told(error) from None
         with _reading():
             return chat.rated(answer)
+
+    async def _echo(self, told: Ask, text: str) -> Scores:
+        """Score the text that ends a prompt by having the prompt repeated."""
+        answer, _ = await self._ask(told, {"echo": True, "logprobs": 1})
+        with _reading():
+            scores = chat.echoed(answer, text)
+        if scores is None:
+            raise Refused(f"{self.name} gives no logprobs of an echoed prompt, so it cannot score a text")
+        return scores
 
     async def close(self) -> None:
         """Close all connections."""

@@ -77,14 +77,14 @@ class VLLM:
         """Return the log-probabilities of `text`'s tokens after the ask's prompt and prefix."""
         before, tokens = self._prompt(ask), self._tokens(text)
         if not tokens:
-            return Scores((), ())
+            return Scores((), (), len(before))
         if len(before) + len(tokens) >= self._context:
             raise Refused(f"{len(before) + len(tokens)} tokens to score, the model's context has {self._context}")
         params = SamplingParams(max_tokens=1, prompt_logprobs=0, output_kind=RequestOutputKind.FINAL_ONLY)
         output = await self._generate([*before, *tokens], params)
         listed = output.prompt_logprobs[len(before) :]
         logprobs = tuple(float(table[token].logprob) for table, token in zip(listed, tokens, strict=True))
-        return Scores(tuple(self._tokenizer.decode([token]) for token in tokens), logprobs)
+        return Scores(self._spelled(tokens), logprobs, len(before))
 
     async def close(self) -> None:
         """End vLLM's own processes."""
@@ -118,6 +118,20 @@ class VLLM:
 
     def _tokens(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(self._harmless(text), add_special_tokens=False))
+
+    def _spelled(self, tokens: list[int]) -> tuple[str, ...]:
+        """Return what each token adds to the text; a character of several tokens is added by the last of them."""
+
+        def decoded(start: int, end: int) -> str:
+            return str(self._tokenizer.decode(tokens[start:end], clean_up_tokenization_spaces=False))
+
+        texts, start, read = [], 0, 0
+        for end in range(1, len(tokens) + 1):
+            known, now = decoded(start, read), decoded(start, end)
+            whole = end == len(tokens) or not now.endswith("\ufffd")
+            texts.append(now[len(known) :] if whole else "")
+            start, read = (read, end) if whole else (start, read)
+        return tuple(texts)
 
     def _harmless(self, text: str) -> str:
         """Return a text in which no control token stands: it would speak for the chat itself."""
