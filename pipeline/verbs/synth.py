@@ -32,7 +32,7 @@ def add(verbs: Any) -> None:
     made.add_argument("--out", help="run directory, a path or a URI (default: runs/DATASET)")
     made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
     made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
-    made.add_argument("--limit", type=int, help="the first so many problems")
+    made.add_argument("--limit", type=int, help="so many problems")
     made.add_argument("--samples", type=int, help="solutions a problem")
     made.add_argument("--solutions", choices=["sample", "given"], help="sample solutions, or take the dataset's")
     for role in ("policy", "completer", "judge"):
@@ -46,14 +46,15 @@ def synth(options: argparse.Namespace) -> int:
     chosen = recipe.usual(named)
     if chosen != named:
         print(f"a GPU is here: {recipe.USUAL} for every role that names no engine (POLICY, COMPLETER, JUDGE)")
-    sources.known(chosen.data.source)  # both before a dataset is fetched: what is missing is told at once
+    for name in (chosen.data.source, *(chosen.data.against or ())):
+        sources.known(name)  # these before a dataset is fetched: what is missing is told at once
     recipe.check(chosen, sampled=False)
     loaded = load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
     recipe.check(chosen, sampled=any(task.given is None for task in tasks))
     out = options.out or f"runs/{Path(chosen.data.source).stem}"
     with shards.lock(out):
-        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
+        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger, data=loaded.facts)
         stopped = _label(made, made.plan(tasks), loaded)
     print("\n".join(["", str(made.place), *summarise(made.place).lines(), *progress.spent(made.place)]))
     if stopped:
@@ -73,6 +74,8 @@ def load(chosen: Recipe) -> Loaded:
         config=data.config,
         split=data.split,
         seed=data.seed,
+        select=data.selection(given=chosen.solutions != "sample"),
+        against=data.against,
     )
     for note in loaded.notes:
         print(note)
