@@ -18,13 +18,14 @@ class Given:
     """A solution that came with the dataset. `policy` names who wrote it.
 
     `steps` join to the text where the dataset cut it itself; `ratings` are its own values of the steps, from 0 (wrong)
-    to 1 (right), None where it does not say.
+    to 1 (right), None where it does not say. `right` is its flag of the whole, None where it has none.
     """
 
     text: str
     policy: str = "given"
     steps: tuple[str, ...] = ()
     ratings: tuple[float | None, ...] = ()
+    right: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,13 @@ def build(values: Mapping[str, Any]) -> Recipe:
         faults = [fault for fault in error.errors() if fault["type"] != "too_short"] or error.errors()
         raise SettingError("; ".join(_told(fault) for fault in faults)) from None
     _check_knobs(recipe.scripted)
-    recipe.consensus.made(), recipe.script(), recipe.plan(), split.named(recipe.split)
+    (
+        recipe.consensus.made(),
+        recipe.script(),
+        recipe.plan(),
+        split.named(recipe.split),
+        recipe.data.selection(given=True),
+    )
     return recipe
 
 

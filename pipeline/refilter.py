@@ -46,7 +46,8 @@ def refilter(out: str, to: str, overrides: Sequence[str]) -> Run:
     with shards.lock(new.place), ThreadPoolExecutor(_AT_ONCE) as pool:
         seals = list(pool.map(lambda seal: shards.seal(new.place, _decided(old.place, seal, new, metadata)), owed))
         shards.enter_all(new.place, seals)
-        run.write(new, run.ledger(out), {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint})
+        origin = {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint}
+        run.write(new, run.ledger(out), origin, run.facts(out))
         shards.settle(new.place, {seal.part for seal in seals})
         _describe(old, new)
     return new

@@ -1,4 +1,4 @@
-"""Every setting of a run, typed, with a sentence each; `pipeline/recipe.py` reads them.
+"""Every setting of a run, typed, with a sentence each (which problems: data_settings.py); recipe.py reads them.
 
 What decides labels is hashed into the recipe's fingerprint; where, how fast and how far a run goes is not (`cluster`,
 `budget`, `data.limit`).
@@ -9,11 +9,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from data import asks
 from data.schema import SCHEMA_VERSION
 from judges.panel import Rule as PanelRule
+from pipeline.data_settings import Data, Settings
 from pipeline.engines.scripted import Script
 from pipeline.memory import Paid
 from stages import consensus, posterior, probes, solve
@@ -22,23 +23,7 @@ ENGINES = ("embedded", "embedded:FOLDER", "scripted", "vllm:MODEL", "openai:MODE
 _PRIOR = posterior.DEFAULT
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-
-
-class Data(_Settings):
-    """Which problems."""
-
-    source: str = Field("arith", description="a known name, a file (.jsonl .json .csv .parquet), or a Hub owner/name")
-    limit: int | None = Field(None, ge=1, description="the first so many problems; all where not given")
-    columns: dict[str, str | list[str]] = Field(default_factory=dict, description="problem, gold, id, level, solutions")
-    revision: str | None = Field(None, description="commit of a Hub dataset")
-    config: str | None = Field(None, description="configuration of a Hub dataset")
-    split: str | None = Field(None, description="split of a Hub dataset")
-    seed: int = Field(0, ge=0, description="for problems that are made on the spot")
-
-
-class Sampling(_Settings):
+class Sampling(Settings):
     """How a role's tokens are drawn."""
 
     temperature: float = Field(1.0, ge=0, description="0 is greedy")
@@ -53,7 +38,7 @@ class Sampling(_Settings):
         return asks.Sampling(**self.model_dump())
 
 
-class Policy(_Settings):
+class Policy(Settings):
     """Who solves; several policies may share a run."""
 
     engine: str = Field("", description=" | ".join(ENGINES))
@@ -63,7 +48,7 @@ class Policy(_Settings):
     sampling: Sampling = Sampling()
 
 
-class Prior(_Settings):
+class Prior(Settings):
     """What the plan `sequential` believes before it asks; `python -m bench.fit` learns it from a run."""
 
     exact: float = Field(_PRIOR.exact, description="if the judge names a step: how often that is the first error,")
@@ -79,7 +64,7 @@ class Prior(_Settings):
         return posterior.Prior(**self.model_dump())
 
 
-class Completer(_Settings):
+class Completer(Settings):
     """Who rolls prefixes out, and which ones."""
 
     engine: str = ""
@@ -99,7 +84,7 @@ class Completer(_Settings):
     sampling: Sampling = Sampling()
 
 
-class Judge(_Settings):
+class Judge(Settings):
     """Who judges; several judges make a panel."""
 
     kind: Literal["critique", "critique_brief", "critique_reference", "first_error", "equations", "given"] = "critique"
@@ -114,7 +99,7 @@ class Judge(_Settings):
         return self.kind not in {"equations", "given"}
 
 
-class Consensus(_Settings):
+class Consensus(Settings):
     """When judge and rollouts agree; see stages/consensus.py."""
 
     rule: consensus.Rule = "first_error"
@@ -132,7 +117,7 @@ class Consensus(_Settings):
         return consensus.Settings(**self.model_dump())
 
 
-class Credit(_Settings):
+class Credit(Settings):
     """Process rewards from log-ratios, a column of their own that decides nothing; see docs/credit.md."""
 
     reference: str = Field("", description="the engine a policy is compared with; no rewards where not given")
@@ -140,7 +125,7 @@ class Credit(_Settings):
     eta: float = Field(100.0, gt=0, description="how many nats of log-ratio weigh as much as the outcome")
 
 
-class VLLM(_Settings):
+class VLLM(Settings):
     """How vLLM runs a model; what decides its replies. Where and on how many GPUs is the cluster's part."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
@@ -151,7 +136,7 @@ class VLLM(_Settings):
     tokenizer: str | None = Field(None, description="Hub id or folder of another tokenizer; the model's own if None")
 
 
-class Cluster(_Settings):
+class Cluster(Settings):
     """Where and how fast; never what."""
 
     workers: int | None = Field(None, ge=1, description="processes that label solutions; one for 16 copies of vllm")
@@ -185,7 +170,7 @@ class Cluster(_Settings):
         return self.gpus.get(specification, 1) if isinstance(self.gpus, dict) else self.gpus
 
 
-class Budget(_Settings):
+class Budget(Settings):
     """What a run may cost, all its drivers together: used up, the run stops; with a larger one it goes on."""
 
     tokens: int | None = Field(None, ge=1, description="written by all models")
@@ -213,7 +198,7 @@ class Budget(_Settings):
         return None
 
 
-class Recipe(_Settings):
+class Recipe(Settings):
     """All settings of a run."""
 
     data: Data = Data()

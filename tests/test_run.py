@@ -201,6 +201,6 @@ def test_the_card_makes_the_directory_loadable_and_keeps_what_was_left_out(tmp_p
     assert front == shards.configs()
     left = [json.loads(line) for line in (tmp_path / SKIPPED).read_text().splitlines()]
     assert left == [
-        {"row": 3, "reason": "no problem", "id": "id\n\x1b[31m"},
-        {"row": 4, "reason": "empty", "id": None},
+        {"row": 3, "reason": "no problem", "id": "id\n\x1b[31m", "match": None},
+        {"row": 4, "reason": "empty", "id": None, "match": None},
     ]

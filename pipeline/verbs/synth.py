@@ -44,7 +44,7 @@ def shared(made: argparse.ArgumentParser) -> None:
     made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
     made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
     made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
-    made.add_argument("--limit", type=int, help="the first so many problems")
+    made.add_argument("--limit", type=int, help="so many problems")
     for role in ("completer", "judge"):
         made.add_argument(f"--{role}", help="engine specification")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the recipe")
@@ -56,7 +56,8 @@ def synth(options: argparse.Namespace) -> int:
     chosen = recipe.usual(named)
     if chosen != named:
         print(f"a GPU is here: {recipe.USUAL} for every role that names no engine (POLICY, COMPLETER, JUDGE)")
-    sources.known(chosen.data.source)  # both before a dataset is fetched: what is missing is told at once
+    for name in (chosen.data.source, *(chosen.data.against or ())):
+        sources.known(name)  # these before a dataset is fetched: what is missing is told at once
     recipe.check(chosen, sampled=False)
     loaded = load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
@@ -66,7 +67,7 @@ def synth(options: argparse.Namespace) -> int:
         print(SELF_JUDGED)
     out = options.out or f"runs/{Path(chosen.data.source).stem}"
     with shards.lock(out):
-        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
+        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger, data=loaded.facts)
         stopped = _label(made, made.plan(tasks), loaded)
     print("\n".join(["", str(made.place), *summarise(made.place).lines(), *progress.spent(made.place)]))
     if stopped:
@@ -86,6 +87,8 @@ def load(chosen: Recipe) -> Loaded:
         config=data.config,
         split=data.split,
         seed=data.seed,
+        select=data.selection(given=chosen.solutions != "sample"),
+        against=data.against,
     )
     for note in loaded.notes:
         print(note)
