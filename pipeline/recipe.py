@@ -91,6 +91,8 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
             address(engine)
         if engine == "embedded" and recipe.data.source != "arith" and needed:
             raise SettingError(f"{role}.engine=embedded knows only DATASET=arith, not {recipe.data.source!r}")
+    if recipe.by_rate and sampled and sum(p.samples for p in recipe.policy) < 2:
+        raise SettingError("skip and completer.harder go by a problem's pass rate: set policy.samples=2 or more")
     check_rule(recipe)
 
 

@@ -43,13 +43,14 @@ class Score:
 class Summary:
     """Counts over all sealed rows of a run.
 
-    `weighed` labels that were kept have a posterior; `wrong` of them are expected to be wrong.
+    `weighed` labels that were kept have a posterior, `wrong` of them are expected to be wrong; `witnessed` have none.
     """
 
     solutions: int = 0
     kept: int = 0
     weighed: int = 0
     wrong: float = 0.0
+    witnessed: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     scores: dict[str, Score] = field(default_factory=dict)
@@ -60,17 +61,19 @@ class Summary:
         self.kept += row["kept"]
         if row["kept"] and row["posterior"] is not None:
             self.weighed, self.wrong = self.weighed + 1, self.wrong + 1 - row["posterior"]
+        self.witnessed += row["kept"] and row["posterior"] is None
         self.reasons.update([] if row["kept"] else [row["reason"]])
         self.tokens.update(row["tokens"])
-        if (truth := _truth(row)) is not None:
+        if (known := truth(row)) is not None:
             for name, claim in CLAIMS.items():
-                self.scores.setdefault(name, Score()).count(claim(row), truth)
+                self.scores.setdefault(name, Score()).count(claim(row), known)
 
     def add(self, counts: Mapping[str, Any]) -> None:
         """Add what another one counted, as `counted` gives it."""
         self.solutions += counts["solutions"]
         self.kept += counts["kept"]
         self.weighed, self.wrong = self.weighed + counts.get("weighed", 0), self.wrong + counts.get("wrong", 0.0)
+        self.witnessed += counts.get("witnessed", 0)
         self.reasons.update(counts["reasons"])
         self.tokens.update(counts["tokens"])
         for name, other in counts["scores"].items():
@@ -91,7 +94,13 @@ class Summary:
             f"{spent['rollouts']:.1f} rollouts"
         )
         if self.weighed:
-            yield f"expected to be wrong, by their posteriors: {self.wrong / self.weighed:.1%} of the labels kept"
+            share = f"{self.wrong / self.weighed:.1%} of {self.weighed:,}"
+            yield f"expected to be wrong, by their posteriors: {share} labels kept"
+        if self.weighed and self.witnessed:
+            yield (
+                f"kept without a posterior: {self.witnessed:,} right answers in which the judge finds no error; no "
+                "rollout shows how many hold one, only the judge's miss rate does (completer.prior.passed)"
+            )
         if self.scores:
             yield "first error against the truth:  labelled   of them right"
         for name, score in self.scores.items():
@@ -100,7 +109,7 @@ class Summary:
             yield f"  {name:<28} {labelled:>9.1%}   {precision:>9.1%}   ({score.right} of {score.claimed})"
 
 
-def _truth(row: Row) -> int | None:
+def truth(row: Row) -> int | None:
     """Return the true first error where it can be known: a file of the user's may be called arith, too."""
     if row["dataset"] != "arith" or not row["steps"]:
         return None
@@ -124,7 +133,7 @@ def counted(rows: Iterable[Row]) -> dict[str, Any]:
         summary.count(row)
     scores = {name: asdict(score) for name, score in summary.scores.items()}
     plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
-    plain |= {"weighed": summary.weighed, "wrong": summary.wrong}
+    plain |= {"weighed": summary.weighed, "wrong": summary.wrong, "witnessed": summary.witnessed}
     return {"solutions": summary.solutions, "kept": summary.kept, **plain}
 
 
