@@ -54,8 +54,10 @@ class Crew:
         chosen = self._policy(task)
         return await solve.solve(task, self.engines[chosen.engine], chosen.sampling.made(), chosen.system)
 
-    async def judge(self, trace: Trace) -> tuple[Verdict, Tokens]:
-        """Ask every judge; a panel's verdict holds each judge's as its votes."""
+    async def judge(self, trace: Trace, rate: float | None = None) -> tuple[Verdict, Tokens]:
+        """Ask every judge; a panel's verdict holds each judge's as its votes. `rate`: the problem's pass rate."""
+        if left_out := self._left_out(rate):
+            return Verdict(None, reason=left_out), Tokens()
         opinions = [await self._opinion(trace, one) for one in self.recipe.judge]
         if len(opinions) == 1:
             return opinions[0]
@@ -63,12 +65,15 @@ class Crew:
         tokens = Tokens(judge=sum(t.judge for t in spent), prompt=sum(t.prompt for t in spent))
         return panel.decide(verdicts, self.recipe.panel), tokens
 
-    async def rollout(self, task: Task, trace: Trace, outcome: Outcome, verdict: Verdict) -> tuple[Estimate, Tokens]:
-        """Run the recipe's plan, if it has one."""
+    async def rollout(
+        self, task: Task, trace: Trace, outcome: Outcome, verdict: Verdict, rate: float | None = None
+    ) -> tuple[Estimate, Tokens]:
+        """Run the recipe's plan, if it has one, as far as it goes for a problem with that pass rate."""
         completer = self.recipe.completer
-        if completer.plan == "none":
-            return probes.unknown(len(trace.steps), "no_plan"), Tokens()
-        plan = partial(probes.PLANS[completer.plan], settings=self.recipe.plan())
+        unasked = self._left_out(rate) or ("no_plan" if completer.plan == "none" else None)
+        if unasked:
+            return probes.unknown(len(trace.steps), unasked), Tokens()
+        plan = partial(probes.PLANS[completer.plan], settings=self.recipe.plan(task.problem.level, rate))
         engine, sampling = self.engines[completer.engine], completer.sampling.made()
         return await rollout(task, trace, outcome, verdict, plan, engine, self.grade, sampling, completer.system)
 
@@ -84,6 +89,11 @@ class Crew:
         """Return the policy that wrote a solution; the first for one that a dataset gave."""
         policies = self.recipe.policy
         return next((p for p in policies if (p.name or p.engine or "policy") == task.policy), policies[0])
+
+    def _left_out(self, rate: float | None) -> probes.Reason | None:
+        """Return why a problem with that pass rate is not labelled; None where it is."""
+        reason: probes.Reason | None = "all_right" if rate == 1 else "all_wrong" if rate == 0 else None
+        return reason if reason in self.recipe.skip else None
 
     async def _opinion(self, trace: Trace, judge: settings.Judge) -> tuple[Verdict, Tokens]:
         if judge.kind == "given":

@@ -51,8 +51,10 @@ class EngineActor:
         return scores
 
     async def health(self) -> dict[str, Any]:
-        """Return how busy the engine is, and of an endpoint, what its limiter has seen."""
+        """Return how busy the engine is; of vLLM its prefix cache's hits, of an endpoint what its limiter has seen."""
         told: dict[str, Any] = {"held": self._occupancy.held, "idle": round(self._occupancy.idle, 4)}
+        if (hits := getattr(self._engine, "prefix_hits", None)) is not None:
+            told["prefix_hits"] = round(hits, 4)
         if not isinstance(self._engine, Limited):
             return told
         seen = self._engine.counts()

@@ -99,6 +99,8 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
         file = recipe.solutions == "given" and Path(recipe.data.source).suffix  # it may be one of arith's solutions
         if kind == "embedded" and recipe.data.source != "arith" and needed and not file:
             raise SettingError(f"{role}.engine={engine} knows only DATASET=arith, not {recipe.data.source!r}")
+    if recipe.by_rate and sampled and sum(p.samples for p in recipe.policy) < 2:
+        raise SettingError("skip and completer.harder go by a problem's pass rate: set policy.samples=2 or more")
     check_rule(recipe)
 
 

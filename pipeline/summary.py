@@ -46,14 +46,15 @@ class Score:
 class Summary:
     """Counts over all sealed rows of a run.
 
-    `weighed` labels that were kept have a posterior; `wrong` of them are expected to be wrong. `credit` counts
-    solutions that have rewards as credited, the others by why they have none.
+    `weighed` labels that were kept have a posterior, `wrong` of them are expected to be wrong; `witnessed` have none.
+    `credit` counts solutions that have rewards as credited, the others by why they have none.
     """
 
     solutions: int = 0
     kept: int = 0
     weighed: int = 0
     wrong: float = 0.0
+    witnessed: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     scores: dict[str, Score] = field(default_factory=dict)
@@ -65,19 +66,21 @@ class Summary:
         self.kept += row["kept"]
         if row["kept"] and row["posterior"] is not None:
             self.weighed, self.wrong = self.weighed + 1, self.wrong + 1 - row["posterior"]
+        self.witnessed += row["kept"] and row["posterior"] is None
         self.reasons.update([] if row["kept"] else [row["reason"]])
         self.tokens.update(row["tokens"])
         if row["rewards"] is not None or row["rewards_reason"]:
             self.credit[row["rewards_reason"] or CREDITED] += 1
-        if (true := truth(row)) is not None:
+        if (known := truth(row)) is not None:
             for name, claim in CLAIMS.items():
-                self.scores.setdefault(name, Score()).count(claim(row), true)
+                self.scores.setdefault(name, Score()).count(claim(row), known)
 
     def add(self, counts: Mapping[str, Any]) -> None:
         """Add what another one counted, as `counted` gives it."""
         self.solutions += counts["solutions"]
         self.kept += counts["kept"]
         self.weighed, self.wrong = self.weighed + counts.get("weighed", 0), self.wrong + counts.get("wrong", 0.0)
+        self.witnessed += counts.get("witnessed", 0)
         self.reasons.update(counts["reasons"])
         self.tokens.update(counts["tokens"])
         self.credit.update(counts.get("credit", {}))
@@ -101,7 +104,13 @@ class Summary:
         if self.credit:
             yield "process rewards: " + ", ".join(f"{why} {count:,}" for why, count in self.credit.most_common())
         if self.weighed:
-            yield f"expected to be wrong, by their posteriors: {self.wrong / self.weighed:.1%} of the labels kept"
+            share = f"{self.wrong / self.weighed:.1%} of {self.weighed:,}"
+            yield f"expected to be wrong, by their posteriors: {share} labels kept"
+        if self.weighed and self.witnessed:
+            yield (
+                f"kept without a posterior: {self.witnessed:,} right answers in which the judge finds no error; no "
+                "rollout shows how many hold one, only the judge's miss rate does (completer.prior.passed)"
+            )
         if self.scores:
             yield "first error against the truth:  labelled   of them right"
         for name, score in self.scores.items():
@@ -134,7 +143,8 @@ def counted(rows: Iterable[Row]) -> dict[str, Any]:
         summary.count(row)
     scores = {name: asdict(score) for name, score in summary.scores.items()}
     plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
-    plain |= {"weighed": summary.weighed, "wrong": summary.wrong, "credit": dict(summary.credit)}
+    plain |= {"weighed": summary.weighed, "wrong": summary.wrong, "witnessed": summary.witnessed}
+    plain |= {"credit": dict(summary.credit)}
     return {"solutions": summary.solutions, "kept": summary.kept, **plain}
 
 

@@ -21,11 +21,11 @@ Beta = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What is believed before any rollout; `python -m bench.fit` learns it from a run, all but `passed`.
+    """What is believed before any rollout; `python -m bench.fit` learns it from a run.
 
     `exact`, `earlier`, `later`, `none`: where the first error lies if the judge names a step, as relative weights.
     `good`, `bad`: hit rates of prefixes without and with an error. `passed`: how probable it is that a right answer in
-    which the judge finds no error holds none; no rollout tells.
+    which the judge finds no error holds none: None where nobody has measured it, since no rollout tells.
     """
 
     exact: float = 0.7
@@ -34,11 +34,11 @@ class Prior:
     none: float = 0.1
     good: Beta = (1.0, 1.0)
     bad: Beta = (0.2, 3.8)
-    passed: float = 0.98
+    passed: float | None = None
 
     def __post_init__(self) -> None:
         weights, rates = (self.exact, self.earlier, self.later, self.none), (*self.good, *self.bad)
-        if self.exact <= 0 or min(weights) < 0 or min(rates) <= 0 or not 0 <= self.passed <= 1:
+        if self.exact <= 0 or min(weights) < 0 or min(rates) <= 0 or not 0 <= (self.passed or 0) <= 1:
             raise SettingError(f"a prior needs exact > 0, weights >= 0, rates > 0 and 0 <= passed <= 1, not {self}")
 
     def at(self, judged: int, steps: int) -> "Prior":

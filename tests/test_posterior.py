@@ -75,7 +75,9 @@ def test_many_rollouts_still_give_a_number() -> None:
         assert 0 <= Evidence(DEFAULT, "equal", before, through).posterior <= 1
 
 
-@pytest.mark.parametrize("bad", [{"exact": 0.0}, {"later": -0.1}, {"good": (0.0, 1.0)}, {"passed": 1.1}])
+@pytest.mark.parametrize(
+    "bad", [{"exact": 0.0}, {"later": -0.1}, {"good": (0.0, 1.0)}, {"passed": 1.1}, {"passed": -0.1}]
+)
 def test_an_impossible_prior_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(SettingError):
         Prior(**bad)  # type: ignore[arg-type]

@@ -52,6 +52,7 @@ class VLLM:
             quantization=chosen.quantization,
             revision=chosen.revision,
             tokenizer=chosen.tokenizer or _tokenizer(model),
+            load_format=chosen.load_format,
             enable_prefix_caching=True,
             enforce_eager=not gpus,
             disable_log_stats=True,
@@ -65,6 +66,12 @@ class VLLM:
         self._context: int = self._engine.model_config.max_model_len
         self._template = Path(chosen.chat_template).read_text(encoding="utf-8") if chosen.chat_template else None
         self._numbers = itertools.count()
+        self._read = self._cached = 0
+
+    @property
+    def prefix_hits(self) -> float:
+        """Share of all prompts' tokens that the prefix cache held; 0 before the first reply."""
+        return self._cached / max(self._read, 1)
 
     async def reply(self, ask: Ask) -> Reply:
         """Return `ask.n` samples of one request. The seed is not honoured: batching changes what is drawn anyway."""
@@ -96,6 +103,8 @@ class VLLM:
         try:
             async for output in request:
                 if output.finished:
+                    self._read += len(prompt)
+                    self._cached += output.num_cached_tokens or 0
                     return output
         except EngineDeadError as error:
             raise Died(f"vllm's engine for {self.model} has died") from error
