@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth plan submit status show export refilter evaluate install-vllm test check bench model clean
+.PHONY: help synth plan submit status show export refilter push evaluate install-vllm test check bench model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ evaluate: $(BIN)/base  ## measure: EXPERIMENT (processbench | bestofn) DATA OUT 
 	$(BIN)/python -m pipeline evaluate $(or $(EXPERIMENT),processbench) $(if $(DATA),--data $(DATA)) $(if $(OUT),--out '$(OUT)') \
 	  $(if $(JUDGE),--judge '$(JUDGE)') $(if $(COMPLETER),--completer '$(COMPLETER)') $(if $(LIMIT),--limit $(LIMIT)) \
 	  $(foreach setting,$(SET),--set '$(setting)') $(ARGS)
+
+push: $(BIN)/base  ## upload a run to the Hugging Face Hub: REPO=owner/name, OPTIONS: PUBLIC=1 PARTIAL=1 (docs/publish.md)
+	$(BIN)/python -m pipeline push --out '$(RUN)' --repo '$(REPO)' $(if $(PUBLIC),--public) $(if $(PARTIAL),--partial)
 
 install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the CPU build
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \
