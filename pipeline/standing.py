@@ -88,6 +88,6 @@ def _share(left: Left) -> str:
 def _runs(process: int, since: float) -> bool:
     """Whether a process is there that has been there since then: numbers are given again."""
     try:
-        return psutil.Process(process).create_time() <= since + 1
+        return bool(psutil.Process(process).create_time() <= since + 1)
     except psutil.Error:
         return False
