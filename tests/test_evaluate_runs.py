@@ -17,9 +17,7 @@ from stages.processbench import Case
 RATINGS = {"a": (1.0, 0.0), "b": (1.0, 1.0), "c": (1.0, 0.0), "d": ()}
 
 
-def labelled(
-    name: str, said: int | None, mc: int | None, kept: bool, sample: int = 0, outcome: Outcome = "equal"
-) -> Labelled:
+def labelled(name: str, said: int, mc: int, *, kept: bool, sample: int = 0, outcome: Outcome = "equal") -> Labelled:
     """A solution of two steps; every other one of the first step's rollouts hits, one in four of the last one's."""
     task = Task(Problem(name, "gsm8k", "?", "1"), "m", sample)
     steps = (StepEstimate(4, 8, "rolled"), StepEstimate(2, 8, "rolled"))
@@ -56,9 +54,7 @@ def test_a_run_is_measured_against_its_dataset_s_own_labels(tmp_path: Path) -> N
     assert said["kept"].said == {"a/m/0": None, "b/m/0": -1, "c/m/0": None}
 
 
-def test_the_command_tells_judge_rollouts_and_consensus_apart(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_tells_its_predictors_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_of(tmp_path / "run", *MADE)
     arguments = ["--run", str(tmp_path / "run"), "--json", str(tmp_path / "told.json")]
     assert main(["evaluate", "processbench", *arguments]) == 0
