@@ -4,6 +4,7 @@ Steps stay as the dataset cut them, their labels as its own values: 1 right, 0 w
 PRM800K's "neutral" (0.5), None where it does not say. A row that is not what its neighbours are is left as it is.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,15 +20,23 @@ BETWEEN: Final = "\n\n"  # put between steps that a dataset lists without what s
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of step data: which rows are of it, and how they read: as columns whose `solutions` are `Given`s."""
+    """One kind of step data: which rows are of it, and how they read: as columns whose `solutions` are `Given`s.
+
+    `doubts` says, with the column, which labels of a row cannot be meant.
+    """
 
     name: str
     fits: Callable[[Row], bool]
     read: Callable[[Row], Row]
+    doubts: Callable[[Row], Iterator[str]]
 
     def plain(self, row: Row) -> Row:
         """Return a row with the usual columns beside its own; one that does not fit as it is."""
         return {**row, **self.read(row)} if self.fits(row) else row
+
+    def faults(self, row: Row) -> tuple[str, ...]:
+        """Return what is wrong with the labels of a row that fits; it is used without them."""
+        return tuple(self.doubts(row)) if self.fits(row) else ()
 
 
 def recognise(row: Row) -> Kind | None:
@@ -49,6 +58,22 @@ def rating(value: Any) -> float | None:
     return float(value) if isinstance(value, bool | int | float) and 0 <= value <= 1 else None
 
 
+def _doubted(column: str, values: Sequence[Any], steps: int) -> Iterator[str]:
+    """Yield what is wrong with labels that should be one a step, from 0 to 1 or null."""
+    if len(values) != steps:
+        yield f"{column}: {len(values)} values for {steps} steps, so none is taken"
+        return
+    yield from (f"{column}: {_said(one)} is no label from 0 to 1" for one in values if not _fine(one))
+
+
+def _fine(value: Any) -> bool:
+    return value is None or value != value or rating(value) is not None  # noqa: PLR0124 - NaN alone differs from itself
+
+
+def _said(value: Any) -> str:
+    return repr(value)[:40]
+
+
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(step, str) for step in value)
 
@@ -67,12 +92,24 @@ def _listed(row: Row) -> Row:
     return {"solutions": [given(steps, labels, between if isinstance(between, str) else BETWEEN)]}
 
 
+def _listed_doubts(row: Row) -> Iterator[str]:
+    labels, label, steps = row.get("labels"), row.get("label"), len(row["steps"])
+    if isinstance(labels, list):
+        yield from _doubted("labels", labels, steps)
+    if isinstance(label, int) and not -1 <= label < steps:
+        yield f"label: {label} is none of the {steps} steps (from 0; -1: no error)"
+
+
 def _is_trl(row: Row) -> bool:
     return isinstance(row.get("prompt"), str) and _texts(row.get("completions")) and isinstance(row.get("labels"), list)
 
 
 def _trl(row: Row) -> Row:
     return {"problem": row["prompt"].rstrip(), "solutions": [given(row["completions"], row["labels"])]}
+
+
+def _trl_doubts(row: Row) -> Iterator[str]:
+    return _doubted("labels", row["labels"], len(row["completions"]))
 
 
 def _is_shepherd(row: Row) -> bool:
@@ -82,13 +119,21 @@ def _is_shepherd(row: Row) -> bool:
 
 def _shepherd(row: Row) -> Row:
     """Read `input`, with a tag after each step, and `label`, the same with + or - in the tag's place."""
-    text, label, start = row["input"], row["label"], _shepherd_start(row["input"])
+    text, start = row["input"], _shepherd_start(row["input"])
     pieces = text.split(TAG)[:-1]
-    ends = [sum(len(piece) for piece in pieces[: n + 1]) + n for n in range(len(pieces))]
-    signs = [{"+": 1, "-": 0}.get(label[end : end + 1]) for end in ends]
     steps = [piece.strip() for piece in [pieces[0][start:], *pieces[1:]]]
     task = {"dataset": row["task"]} if isinstance(row.get("task"), str) else {}
-    return {"problem": text[:start].rstrip(), "solutions": [given(steps, signs, "\n")], **task}
+    return {"problem": text[:start].rstrip(), "solutions": [given(steps, _signs(row), "\n")], **task}
+
+
+def _signs(row: Row) -> list[int | None]:
+    """Return what stands in `label` where each tag of `input` does."""
+    lengths = itertools.accumulate(len(piece) for piece in row["input"].split(TAG)[:-1])
+    return [{"+": 1, "-": 0}.get(row["label"][end + n : end + n + 1]) for n, end in enumerate(lengths)]
+
+
+def _shepherd_doubts(row: Row) -> Iterator[str]:
+    return (f"label: no + or - after step {n} (from 0)" for n, sign in enumerate(_signs(row)) if sign is None)
 
 
 def _shepherd_start(text: str) -> int:
@@ -148,24 +193,68 @@ def _opinion(candidate: Row) -> float | None:
     return {-1: 0.0, 0: 0.5, 1: 1.0}.get(candidate["rating"]) if isinstance(candidate.get("rating"), int) else None
 
 
+def _prm800k_doubts(row: Row) -> Iterator[str]:
+    steps = row["label"]["steps"]
+    ratings = [one.get("rating") for step in steps for one in step.get("completions") or []]
+    known = (None, -1, 0, 1)
+    return (
+        f"rating: {_said(one)} is none of -1, 0, 1" for one in ratings if not any(one is x or one == x for x in known)
+    )
+
+
 def _is_aps(row: Row) -> bool:
-    prefixes = row.get("reasoning_steps")
-    if not isinstance(row.get("question"), str) or not isinstance(prefixes, list):
+    steps = row.get("reasoning_steps")
+    if not isinstance(row.get("question"), str):
         return False
-    return all(isinstance(one, Mapping) and isinstance(one.get("solution_prefix"), str) for one in prefixes)
+    if isinstance(steps, Mapping):
+        return all(isinstance(_text(node), str) and isinstance(node.get("children"), list) for node in _nodes(steps))
+    if not isinstance(steps, list):
+        return False
+    return all(isinstance(one, Mapping) and isinstance(one.get("solution_prefix"), str) for one in steps)
+
+
+def _nodes(root: Any) -> Iterator[Any]:
+    """Yield the nodes of a tree, however deep it is, and what stands in a node's place."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        children = node.get("children") if isinstance(node, Mapping) else None
+        waiting += children if isinstance(children, list) else []
+
+
+def _aps_doubts(row: Row) -> Iterator[str]:
+    steps = row["reasoning_steps"]
+    values = [one.get("mc_value") for one in (_nodes(steps) if isinstance(steps, Mapping) else steps)]
+    return _doubted("mc_value", values, len(values))
 
 
 def _aps(row: Row) -> Row:
-    """Read the prefixes of a tree of rollouts, each with its hit rate; every longest one is a solution."""
-    question, prefixes = (
-        row["question"],
-        {one["solution_prefix"]: one.get("mc_value") for one in row["reasoning_steps"]},
-    )
-    rated = sorted((text[len(question) :], value) for text, value in prefixes.items() if text.startswith(question))
-    paths = [zip(*path, strict=True) for path in _longest(rated)]
-    solutions = [given(texts, values, "") for texts, values in paths]
+    """Read a tree of rollouts, each prefix with its hit rate; every longest one is a solution."""
+    question, steps = row["question"], row["reasoning_steps"]
+    solutions = list(_branches(steps) if isinstance(steps, Mapping) else _prefixes(question, steps))
     unnamed = {"question_id": None}  # numbers a row's place, and repeats over files
     return {"problem": question, "answer": row.get("final_answer"), "solutions": solutions, **unnamed}
+
+
+def _branches(root: Row) -> Iterator[Given]:
+    """Yield the way to each leaf of a tree; the root is the problem."""
+    waiting: list[tuple[Row, tuple[str, ...], tuple[Any, ...]]] = [(root, (), ())]
+    while waiting:
+        node, texts, values = waiting.pop()
+        if node is not root and node["text"].strip():
+            texts, values = (*texts, node["text"]), (*values, node.get("mc_value"))
+        waiting += ((child, texts, values) for child in reversed(node["children"]))
+        if texts and not node["children"]:
+            yield given(texts, values)
+
+
+def _prefixes(question: str, steps: Sequence[Row]) -> Iterator[Given]:
+    """Return each prefix that begins no other, cut where the prefixes that it begins with end."""
+    prefixes = {one["solution_prefix"]: one.get("mc_value") for one in steps}
+    rated = sorted((text[len(question) :], value) for text, value in prefixes.items() if text.startswith(question))
+    paths = [zip(*path, strict=True) for path in _longest(rated)]
+    return (given(texts, values, "") for texts, values in paths)
 
 
 def _longest(rated: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
@@ -186,9 +275,9 @@ def _longest(rated: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]
 
 
 KINDS: Final = (
-    Kind("PRM800K", _is_prm800k, _prm800k),
-    Kind("Math-Shepherd", _is_shepherd, _shepherd),
-    Kind("MATH-APS", _is_aps, _aps),
-    Kind("TRL stepwise supervision", _is_trl, _trl),
-    Kind("lists of steps", _is_listed, _listed),
+    Kind("PRM800K", _is_prm800k, _prm800k, _prm800k_doubts),
+    Kind("Math-Shepherd", _is_shepherd, _shepherd, _shepherd_doubts),
+    Kind("MATH-APS", _is_aps, _aps, _aps_doubts),
+    Kind("TRL stepwise supervision", _is_trl, _trl, _trl_doubts),
+    Kind("lists of steps", _is_listed, _listed, _listed_doubts),
 )
