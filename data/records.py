@@ -171,8 +171,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Credit:
+    """Process rewards, one a step (`stages/credit.py`); None where nobody asked, or for a `reason`. Never evidence."""
+
+    rewards: tuple[float, ...] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Labelled:
-    """One finished row: the task, all evidence, and the decision."""
+    """One finished row: the task, all evidence, the decision, and what no decision sees."""
 
     task: Task
     trace: Trace
@@ -181,3 +189,4 @@ class Labelled:
     verdict: Verdict
     decision: Decision
     tokens: Tokens
+    credit: Credit = Credit()

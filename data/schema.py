@@ -5,15 +5,15 @@ surrogate becomes U+FFFD, NUL bytes stay. `SCHEMA_VERSION` is bumped by hand whe
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
-from data.records import Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
+from data.records import Credit, Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Row = dict[str, Any]
 
@@ -52,12 +52,51 @@ SCHEMA = pa.schema(
         ("posterior", pa.float64()),
         ("ratings", pa.list_(pa.float64())),
         ("rewards", pa.list_(pa.float32())),
+        ("rewards_reason", pa.string()),
         ("kept", pa.bool_()),
         ("agreement", pa.bool_()),
         ("reason", pa.string()),
         ("tokens", _TOKENS),
     ]
 )
+
+MEANING: Mapping[str, str] = {
+    "prompt": "the problem, ending with a newline",
+    "completions": "the steps that have a label, without the whitespace around them",
+    "labels": "one a completion: is the step right; the first wrong one is the last",
+    "id": "problem, policy and sample",
+    "problem_id": "the problem's own",
+    "dataset": "where the problem is from",
+    "problem": "its text, to the byte",
+    "gold_answer": "the known answer; null: none",
+    "level": "its difficulty as the dataset says it",
+    "policy": "who wrote the solution",
+    "sample": "number of this solution among the policy's on the problem",
+    "steps": "all steps; joined they are the solution, to the byte",
+    "answer": "the answer the solution states; null: none was found",
+    "cut": "whether the token limit ended the solution",
+    "outcome": "the answer against gold_answer: equal, different or undecided",
+    "first_error": "the label: first wrong step from 0, -1 none; null where rejected",
+    "mc_first_error": "the same by rollouts alone; null: not known",
+    "judge_first_error": "the same by the judge alone; null: not known",
+    "judge_votes": "every reply as read, or each judge of a panel; null: could not be read",
+    "judge_reason": "why the judge has no verdict",
+    "hits": "rollouts from the prefix that ends with a step which reached gold_answer",
+    "tries": "rollouts from it that were decided",
+    "source": "where these numbers are from: rolled, inferred, graded or skipped",
+    "stopped_early": "whether sampling ended on what it had seen: then hits/tries is no rate",
+    "reachable": "whether gold_answer can be reached from the prefix; null: not known",
+    "mc_reason": "why the rollouts tell no first error",
+    "violations": "prefixes found reachable after one that was not",
+    "posterior": "probability that the judge's first error is the true one, where the plan weighs that",
+    "ratings": "the dataset's own values of the steps, from 0 (wrong) to 1 (right)",
+    "rewards": "process rewards, where they were computed",
+    "kept": "whether the rule kept the solution",
+    "agreement": "whether judge and rollouts agree; null: cannot be said",
+    "reason": "why it was rejected",
+    "tokens": "tokens written to solve, roll out and judge, tokens of prompts, and the number of rollouts",
+}
+"""What each column of `SCHEMA` holds, in its order."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -67,8 +106,8 @@ def clean(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def row(labelled: Labelled, rewards: Sequence[float] | None = None) -> Row:
-    """Return one row of `SCHEMA`; `rewards` (one a step) where process rewards were computed.
+def row(labelled: Labelled) -> Row:
+    """Return one row of `SCHEMA`; `rewards` (one a step) where process rewards were asked for and could be computed.
 
     `prompt` is the problem ending with a newline; `completions` are the steps that have a label, without the
     whitespace around them, so a rejected solution without labels has none. `problem` and `steps` keep every byte.
@@ -90,7 +129,8 @@ def row(labelled: Labelled, rewards: Sequence[float] | None = None) -> Row:
         **_judged(labelled.verdict),
         **_estimated(labelled.estimate),
         "ratings": list(trace.ratings) or None,
-        "rewards": None if rewards is None else list(rewards),
+        "rewards": None if labelled.credit.rewards is None else list(labelled.credit.rewards),
+        "rewards_reason": labelled.credit.reason,
         "tokens": asdict(labelled.tokens),
     }
 
@@ -99,7 +139,7 @@ def record(row: Row) -> Labelled:
     """Return the record a row was made of.
 
     Not kept in a row, so not restored: the solutions a dataset gave (`Problem.given`, `Task.given`; the text itself is
-    in the steps), and lone surrogates. Rows of schema version 1 have no `ratings`.
+    in the steps), and lone surrogates. Rows of schema version 1 have no `ratings`, those of 2 no `rewards_reason`.
     """
     problem = Problem(row["problem_id"], row["dataset"], row["problem"], row["gold_answer"], row["level"])
     decision = Decision(row["kept"], row["first_error"], tuple(row["labels"]), row["agreement"], row["reason"])
@@ -111,6 +151,7 @@ def record(row: Row) -> Labelled:
         verdict=Verdict(row["judge_first_error"], tuple(row["judge_votes"]), row["judge_reason"]),
         decision=decision,
         tokens=Tokens(**row["tokens"]),
+        credit=Credit(None if row["rewards"] is None else tuple(row["rewards"]), row.get("rewards_reason")),
     )
 
 

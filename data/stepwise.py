@@ -5,17 +5,15 @@ PRM800K's "neutral" (0.5), None where it does not say. A row that is not what it
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from data import trees
 from data.records import Given
-from data.schema import clean
-
-Row = Mapping[str, Any]
+from data.steps import BETWEEN, OPINIONS, Row, doubted, given, said
 
 TAG: Final = "ки"  # ends a step in Math-Shepherd's texts
-BETWEEN: Final = "\n\n"  # put between steps that a dataset lists without what stood between them
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +42,6 @@ def recognise(row: Row) -> Kind | None:
     return next((kind for kind in KINDS if kind.fits(row)), None)
 
 
-def given(steps: Sequence[str], ratings: Iterable[Any] = (), between: str = BETWEEN) -> Given:
-    """Return a solution of these steps; `between` is put after each but the last that does not end a line itself."""
-    ends = (between if not step.endswith("\n") else "" for step in steps[:-1])
-    pieces = tuple(clean(step) + end for step, end in zip(steps, [*ends, ""][: len(steps)], strict=True))
-    values = tuple(rating(value) for value in ratings)
-    known = len(values) == len(pieces) and any(value is not None for value in values)
-    return Given("".join(pieces), steps=pieces, ratings=values if known else ())
-
-
-def rating(value: Any) -> float | None:
-    """Return a label as a value from 0 to 1; None for what is no such thing."""
-    return float(value) if isinstance(value, bool | int | float) and 0 <= value <= 1 else None
-
-
-def _doubted(column: str, values: Sequence[Any], steps: int) -> Iterator[str]:
-    """Yield what is wrong with labels that should be one a step, from 0 to 1 or null."""
-    if len(values) != steps:
-        yield f"{column}: {len(values)} values for {steps} steps, so none is taken"
-        return
-    yield from (f"{column}: {_said(one)} is no label from 0 to 1" for one in values if not _fine(one))
-
-
-def _fine(value: Any) -> bool:
-    return value is None or value != value or rating(value) is not None  # noqa: PLR0124 - NaN alone differs from itself
-
-
-def _said(value: Any) -> str:
-    return repr(value)[:40]
-
-
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(step, str) for step in value)
 
@@ -95,7 +63,7 @@ def _listed(row: Row) -> Row:
 def _listed_doubts(row: Row) -> Iterator[str]:
     labels, label, steps = row.get("labels"), row.get("label"), len(row["steps"])
     if isinstance(labels, list):
-        yield from _doubted("labels", labels, steps)
+        yield from doubted("labels", labels, steps)
     if isinstance(label, int) and not -1 <= label < steps:
         yield f"label: {label} is none of the {steps} steps (from 0; -1: no error)"
 
@@ -109,7 +77,7 @@ def _trl(row: Row) -> Row:
 
 
 def _trl_doubts(row: Row) -> Iterator[str]:
-    return _doubted("labels", row["labels"], len(row["completions"]))
+    return doubted("labels", row["labels"], len(row["completions"]))
 
 
 def _is_shepherd(row: Row) -> bool:
@@ -190,7 +158,7 @@ def _paths(steps: Iterable[Row]) -> Iterator[Given]:
 
 
 def _opinion(candidate: Row) -> float | None:
-    return {-1: 0.0, 0: 0.5, 1: 1.0}.get(candidate["rating"]) if isinstance(candidate.get("rating"), int) else None
+    return OPINIONS.get(candidate["rating"]) if isinstance(candidate.get("rating"), int) else None
 
 
 def _prm800k_doubts(row: Row) -> Iterator[str]:
@@ -198,86 +166,15 @@ def _prm800k_doubts(row: Row) -> Iterator[str]:
     ratings = [one.get("rating") for step in steps for one in step.get("completions") or []]
     known = (None, -1, 0, 1)
     return (
-        f"rating: {_said(one)} is none of -1, 0, 1" for one in ratings if not any(one is x or one == x for x in known)
+        f"rating: {said(one)} is none of -1, 0, 1" for one in ratings if not any(one is x or one == x for x in known)
     )
-
-
-def _is_aps(row: Row) -> bool:
-    steps = row.get("reasoning_steps")
-    if not isinstance(row.get("question"), str):
-        return False
-    if isinstance(steps, Mapping):
-        return all(isinstance(_text(node), str) and isinstance(node.get("children"), list) for node in _nodes(steps))
-    if not isinstance(steps, list):
-        return False
-    return all(isinstance(one, Mapping) and isinstance(one.get("solution_prefix"), str) for one in steps)
-
-
-def _nodes(root: Any) -> Iterator[Any]:
-    """Yield the nodes of a tree, however deep it is, and what stands in a node's place."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        children = node.get("children") if isinstance(node, Mapping) else None
-        waiting += children if isinstance(children, list) else []
-
-
-def _aps_doubts(row: Row) -> Iterator[str]:
-    steps = row["reasoning_steps"]
-    values = [one.get("mc_value") for one in (_nodes(steps) if isinstance(steps, Mapping) else steps)]
-    return _doubted("mc_value", values, len(values))
-
-
-def _aps(row: Row) -> Row:
-    """Read a tree of rollouts, each prefix with its hit rate; every longest one is a solution."""
-    question, steps = row["question"], row["reasoning_steps"]
-    solutions = list(_branches(steps) if isinstance(steps, Mapping) else _prefixes(question, steps))
-    unnamed = {"question_id": None}  # numbers a row's place, and repeats over files
-    return {"problem": question, "answer": row.get("final_answer"), "solutions": solutions, **unnamed}
-
-
-def _branches(root: Row) -> Iterator[Given]:
-    """Yield the way to each leaf of a tree; the root is the problem."""
-    waiting: list[tuple[Row, tuple[str, ...], tuple[Any, ...]]] = [(root, (), ())]
-    while waiting:
-        node, texts, values = waiting.pop()
-        if node is not root and node["text"].strip():
-            texts, values = (*texts, node["text"]), (*values, node.get("mc_value"))
-        waiting += ((child, texts, values) for child in reversed(node["children"]))
-        if texts and not node["children"]:
-            yield given(texts, values)
-
-
-def _prefixes(question: str, steps: Sequence[Row]) -> Iterator[Given]:
-    """Return each prefix that begins no other, cut where the prefixes that it begins with end."""
-    prefixes = {one["solution_prefix"]: one.get("mc_value") for one in steps}
-    rated = sorted((text[len(question) :], value) for text, value in prefixes.items() if text.startswith(question))
-    paths = [zip(*path, strict=True) for path in _longest(rated)]
-    return (given(texts, values, "") for texts, values in paths)
-
-
-def _longest(rated: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
-    """Yield each sorted text that begins no other, as the pieces that the texts it begins with cut it into."""
-    path: list[tuple[str, Any]] = []
-    before = ""
-    for text, value in rated:
-        if not text.strip():
-            continue
-        if path and not text.startswith(before):
-            yield list(path)
-        while path and not text.startswith(before):
-            before = before[: -len(path.pop()[0])]
-        path.append((text[len(before) :], value))
-        before = text
-    if path:
-        yield path
 
 
 KINDS: Final = (
     Kind("PRM800K", _is_prm800k, _prm800k, _prm800k_doubts),
+    Kind("trees of rated steps", trees.is_rated, trees.rated, trees.rated_doubts),
     Kind("Math-Shepherd", _is_shepherd, _shepherd, _shepherd_doubts),
-    Kind("MATH-APS", _is_aps, _aps, _aps_doubts),
+    Kind("MATH-APS", trees.is_aps, trees.aps, trees.aps_doubts),
     Kind("TRL stepwise supervision", _is_trl, _trl, _trl_doubts),
     Kind("lists of steps", _is_listed, _listed, _listed_doubts),
 )

@@ -17,14 +17,14 @@ from data.places import Place
 from data.records import Decision, Problem, Task, Trace, Verdict
 from data.schema import Row
 from data.shards import Packed, Seal
-from pipeline import recipe, run, summary
+from pipeline import card, recipe, run, summary
 from pipeline.crew import wordings
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from stages import consensus
 
 ORIGIN = ("problem_id", "dataset", "problem", "gold_answer", "level", "policy", "sample", "tokens", "ratings")
-_TEXT = ("prompt", "completions", "id", "answer", "cut", "rewards")
+_TEXT = ("prompt", "completions", "id", "answer", "cut", "rewards", "rewards_reason")
 EVIDENCE = tuple(name for name in schema.SCHEMA.names if name not in {*ORIGIN, *_TEXT})
 DECIDED = ("completions", "labels", "first_error", "kept", "agreement", "reason")
 _AT_ONCE = 4  # shards: reading, packing and syncing let go of the interpreter
@@ -49,7 +49,8 @@ def refilter(out: str, to: str, overrides: Sequence[str]) -> Run:
         origin = {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint}
         run.write(new, run.ledger(out), origin, run.facts(out))
         shards.settle(new.place, {seal.part for seal in seals})
-        _describe(old, new)
+        _take_over(old.place, new)
+        card.write(new)
     return new
 
 
@@ -107,11 +108,10 @@ def _task(row: Row, origin: Row) -> Task:
     return Task(problem, origin["policy"], origin["sample"], given, tuple(row["steps"]) if ratings else (), ratings)
 
 
-def _describe(old: Run, new: Run) -> None:
-    """Write the card, and take over which rows of the dataset could not be used."""
-    chosen = ", ".join(f"{name} = {value}" for name, value in new.recipe.consensus.model_dump().items())
-    made = f"from the evidence of the run {old.id} ({old.fingerprint}), without asking a model"
-    run.describe(new, f"\nDecided anew ({chosen}) {made}.\n")
-    skipped = old.place / run.SKIPPED
-    if skipped.exists():
-        (new.place / run.SKIPPED).write(skipped.read())
+def _take_over(old: Place, new: Run) -> None:
+    """Copy which rows could not be used and which models answered, and note whether the old run was finished."""
+    for name in (run.SKIPPED, run.MODELS):
+        if (old / name).exists():
+            (new.place / name).write((old / name).read())
+    if run.told(old).get("finished"):
+        run.finish(new)

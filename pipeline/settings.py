@@ -1,15 +1,15 @@
 """Every setting of a run, typed, with a sentence each (which problems: data_settings.py); recipe.py reads them.
 
 What decides labels is hashed into the recipe's fingerprint; where, how fast and how far a run goes is not (`cluster`,
-`budget`, `data.limit`).
+`budget`, `data.limit`), nor what only its card says (`license`).
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from data import asks
 from data.schema import SCHEMA_VERSION
@@ -19,8 +19,9 @@ from pipeline.engines.scripted import Script
 from pipeline.memory import Paid
 from stages import consensus, posterior, probes, solve
 
-ENGINES = ("embedded", "scripted", "vllm:MODEL", "openai:MODEL@URL")
+ENGINES = ("embedded", "embedded:FOLDER", "scripted", "vllm:MODEL", "openai:MODEL@URL")
 _PRIOR = posterior.DEFAULT
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Sampling(Settings):
@@ -57,11 +58,14 @@ class Prior(Settings):
     none: float = Field(_PRIOR.none, description="how often there is none; the four are relative weights")
     good: tuple[float, float] = Field(_PRIOR.good, description="Beta(a, b) of the hit rate of prefixes without error")
     bad: tuple[float, float] = Field(_PRIOR.bad, description="Beta(a, b) of the hit rate of prefixes with one")
-    passed: float = Field(_PRIOR.passed, description="how often a right answer that the judge passes has no error")
+    passed: Share | dict[str, Share] | None = Field(
+        None, description="how often a right answer that the judge passes has no error, or so by level; unknown if None"
+    )
 
-    def made(self) -> posterior.Prior:
-        """Return the same as the plan takes it."""
-        return posterior.Prior(**self.model_dump())
+    def made(self, level: str | None = None) -> posterior.Prior:
+        """Return the same as the plan takes it, for a problem of some level."""
+        passed = self.passed.get(level or "") if isinstance(self.passed, dict) else self.passed
+        return posterior.Prior(**{**self.model_dump(), "passed": passed})
 
 
 class Completer(Settings):
@@ -70,6 +74,9 @@ class Completer(Settings):
     engine: str = ""
     plan: Literal["confirm", "sequential", "bisect", "exhaustive", "none"] = "confirm"
     tries: int = Field(8, ge=1, description="decided rollouts needed to call a prefix unreachable")
+    harder: tuple[tuple[Share, PositiveInt], ...] = Field(
+        (), description="[pass rate, tries]: problems solved less often get these tries; [[0.1, 128], [0.9, 64]]"
+    )
     spare: int = Field(8, ge=0, description="rollouts that may replace ones that were cut off")
     wave: int = Field(
         1, ge=1, description="rollouts asked for at first where sampling may stop early; see stages/probes.py"
@@ -87,7 +94,7 @@ class Completer(Settings):
 class Judge(Settings):
     """Who judges; several judges make a panel."""
 
-    kind: Literal["critique", "critique_brief", "first_error", "equations", "given"] = "critique"
+    kind: Literal["critique", "critique_brief", "critique_reference", "first_error", "equations", "given"] = "critique"
     engine: str = Field("", description="not needed by equations and given, which ask no model")
     votes: int = Field(1, ge=1, description="replies asked for; the plurality counts")
     retries: int = Field(1, ge=0, description="times a reply that cannot be read is asked for again")
@@ -105,7 +112,9 @@ class Consensus(Settings):
     rule: consensus.Rule = "first_error"
     threshold: float = 0.0
     progress: float | None = None
-    error: float = Field(0.02, description="rule posterior, plan sequential: a label may be wrong as often as this")
+    error: float = Field(
+        0.02, description="rule posterior, plan sequential: a label with a posterior may be wrong so often"
+    )
 
     @property
     def rates(self) -> bool:
@@ -117,6 +126,14 @@ class Consensus(Settings):
         return consensus.Settings(**self.model_dump())
 
 
+class Credit(Settings):
+    """Process rewards from log-ratios, a column of their own that decides nothing; see docs/credit.md."""
+
+    reference: str = Field("", description="the engine a policy is compared with; no rewards where not given")
+    policy: str = Field("", description="the engine that is compared; each solution's own policy where not given")
+    eta: float = Field(100.0, gt=0, description="how many nats of log-ratio weigh as much as the outcome")
+
+
 class VLLM(Settings):
     """How vLLM runs a model; what decides its replies. Where and on how many GPUs is the cluster's part."""
 
@@ -126,6 +143,7 @@ class VLLM(Settings):
     chat_template: str | None = Field(None, description="a Jinja file; the model's own if None")
     revision: str | None = Field(None, description="commit of a Hub model")
     tokenizer: str | None = Field(None, description="Hub id or folder of another tokenizer; the model's own if None")
+    load_format: str = Field("auto", description="safetensors, gguf, runai_streamer ...; dummy: random weights")
 
 
 class Cluster(Settings):
@@ -199,15 +217,20 @@ class Recipe(Settings):
         None, description="given ones are used where a problem has any"
     )
     policy: tuple[Policy, ...] = Field((Policy(),), min_length=1)
+    skip: tuple[Literal["all_right", "all_wrong"], ...] = Field(
+        (), description="problems that are not labelled: those whose solutions all reach the gold answer, or none does"
+    )
     completer: Completer = Completer()
     judge: tuple[Judge, ...] = Field((Judge(),), min_length=1)
     panel: PanelRule = Field("majority", description="how several judges become one verdict")
     consensus: Consensus = Consensus()
+    credit: Credit = Credit()
     cluster: Cluster = Cluster()
     budget: Budget = Budget()
     vllm: VLLM = VLLM()
     models: dict[str, VLLM] = Field(default_factory=dict, description="vllm settings of single models, by name")
     scripted: dict[str, float | int] = Field(default_factory=dict, description="knobs of the scripted engine")
+    license: str | None = Field(None, description="of the rows, for the card, as the Hub names it (mit, cc-by-4.0 ...)")
 
     def policies(self) -> list[solve.Policy]:
         """Return the policies as the stage takes them."""
@@ -227,7 +250,20 @@ class Recipe(Settings):
     def engines(self, *, sampled: bool) -> list[str]:
         """Return the engines that are asked; only where solutions are `sampled`, the policies."""
         roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.asks}
-        return sorted(roles | ({self.completer.engine} if self.completer.plan != "none" else set()))
+        return sorted(roles | self.scorers | ({self.completer.engine} if self.completer.plan != "none" else set()))
+
+    @property
+    def scorers(self) -> set[str]:
+        """The engines that score solutions for their credit."""
+        own = {self.credit.policy} if self.credit.policy else {p.engine for p in self.policy}
+        return own | {self.credit.reference} if self.credit.reference else set()
+
+    @property
+    def self_judged(self) -> bool:
+        """Whether nobody but the policies themselves decides about what they sampled."""
+        judges = {judge.engine for judge in self.judge}
+        own = judges <= {policy.engine for policy in self.policy} and all(judge.asks for judge in self.judge)
+        return own and self.consensus.rule == "judge"
 
     @property
     def workers(self) -> int:
@@ -243,11 +279,18 @@ class Recipe(Settings):
     def _copies(self) -> int:
         return sum(self.cluster.copies(one) for one in self.engines(sampled=True) if one.startswith("vllm:"))
 
-    def plan(self) -> probes.Settings:
-        """Return the plan's settings."""
+    def plan(self, level: str | None = None, rate: float | None = None) -> probes.Settings:
+        """Return the plan's settings for a problem of some level, whose samples are right at a known `rate`."""
         asked = self.completer
-        counts = asked.tries, asked.spare, asked.wave, asked.width, asked.truncate
-        return probes.Settings(*counts, self.consensus.error, asked.give_up, asked.prior.made())
+        harder = sorted(asked.harder) if rate is not None else []
+        tries = next((tries for below, tries in harder if (rate or 0) < below), asked.tries)
+        counts = tries, asked.spare, asked.wave, asked.width, asked.truncate
+        return probes.Settings(*counts, self.consensus.error, asked.give_up, asked.prior.made(level))
+
+    @property
+    def by_rate(self) -> bool:
+        """Whether what is done about a solution depends on how often its problem is solved."""
+        return bool(self.skip or self.completer.harder)
 
     def dump(self) -> dict[str, Any]:
         """Return all settings as plain values, for run.json and the shards' metadata."""
@@ -259,5 +302,5 @@ class Recipe(Settings):
         Files with other columns beside each other could not be loaded.
         """
         body = self.dump()
-        del body["cluster"], body["budget"], body["data"]["limit"]
+        del body["cluster"], body["budget"], body["license"], body["data"]["limit"]
         return hashlib.sha256(json.dumps([body, SCHEMA_VERSION, *wordings], sort_keys=True).encode()).hexdigest()[:16]
