@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data import stepwise
+from data import steps
 from data.errors import SettingError, SourceError
 from data.records import Given, Problem
 from data.schema import clean
@@ -167,7 +167,7 @@ def _solutions(row: Mapping[str, Any], path: str, columns: Columns, author: str 
     value = row_value(row, path)
     policy = author or (path.partition(".")[0] if len(columns.solutions) > 1 else "given")
     if path.rpartition(".")[2] == "steps" and isinstance(value, list) and all(isinstance(step, str) for step in value):
-        value = [stepwise.given(value)] if value else None
+        value = [steps.given(value)] if value else None
     items = value if isinstance(value, list) else [value]
     for number, (item, flag) in enumerate(zip(items, _flags(row, path, columns.right, len(items)), strict=True)):
         if isinstance(item, Given):

@@ -17,6 +17,7 @@ from data.records import Problem
 RUN: Final = 8
 SHARE: Final = 0.7
 LEAST: Final = 13
+_PLAIN: Final = 20  # words without which a problem is nothing but its figure
 _COMMON: Final = 50  # evaluation problems that share a run of words: more, and it is a phrase, which tells nothing
 _SHOWN: Final = 60  # characters of a problem that is told of
 
@@ -57,11 +58,14 @@ class Index:
         whole = self._whole.get(normal.joined(tokens))
         if whole is not None:
             return self.held[whole]
-        words = normal.words(text, tokens)
+        bare = normal.without_figures(text)
+        found = self._inside(normal.words(tokens))
+        return found if found or bare is text else self._inside(normal.words(normal.tokens(bare)))
+
+    def _inside(self, words: Sequence[str]) -> Held | None:
+        """Return the problem that is most wholly among these words, with all its numbers."""
         near = sorted((-share, row) for row, share in self._covered(words))
-        if not near:
-            return None
-        numbers = _numbers(words)
+        numbers = _numbers(words) if near else Counter[str]()
         return next((self.held[row] for _, row in near if self.held[row].numbers <= numbers), None)
 
     def _covered(self, words: Sequence[str]) -> Iterator[tuple[int, float]]:
@@ -78,11 +82,13 @@ class Index:
                 yield row, count / total
 
     def _take(self, name: str, problem: Problem) -> None:
-        known = self._whole.setdefault(normal.form(problem.text), len(self.held))
+        tokens = normal.tokens(problem.text)
+        known = self._whole.setdefault(normal.joined(tokens), len(self.held))
         if known < len(self.held):
             self.held[known].sets += [name] if name not in self.held[known].sets else []
             return
-        words = normal.words(problem.text)
+        bare = normal.words(normal.tokens(normal.without_figures(problem.text)))
+        words = bare if len(bare) >= _PLAIN else normal.words(tokens)
         start = " ".join(problem.text[:_SHOWN].split())
         self.held.append(Held([name], problem.id, start, len(words), _numbers(words)))
         for run in set(_runs(words)):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -57,11 +57,11 @@ class _Gathered:
         """Whether there is no room for a further problem."""
         return bool(problem and self.limit and len(self.problems) >= self.limit and problem.id not in self.problems)
 
-    def take(self, number: int, parsed: Parsed) -> None:
-        """Take a row in: as a new problem, as more solutions of a known one, or not at all."""
+    def take(self, number: int, parsed: Parsed, faults: Sequence[str] = ()) -> None:
+        """Take a row in: as a new problem, as more solutions of a known one, or not at all; `faults`: of its labels."""
         problem = parsed.problem
         name = problem.id if problem else None
-        self.rejects += (Reject(number, reason, name) for reason in parsed.reasons)
+        self.rejects += (Reject(number, reason, name) for reason in (*parsed.reasons, *faults))
         if problem is None:
             return
         known = self.problems.get(problem.id)
@@ -123,17 +123,16 @@ def gather(
     if not first:
         raise SourceError(f"{where}: holds no rows")
     kind = None if {"problem", "solutions"} & mapping.keys() else stepwise.recognise(first[0][1])
-    if kind:
-        first, stream = [(number, kind.plain(row)) for number, row in first], _plain(stream, kind)
-    columns = match([row for _, row in first], mapping, where)
+    columns = match([kind.plain(row) if kind else row for _, row in first], mapping, where)
     sieve = sieve or Sieve()
     whole = sieve.selection.whole
     gathered = _Gathered(sieve, None if whole else limit)
-    for number, row in itertools.chain(first, stream):
+    for number, raw in itertools.chain(first, stream):
+        row = kind.plain(raw) if kind else raw
         parsed = parse(row, columns, (kind and row_value(row, "dataset")) or dataset, blanks)
         if gathered.full(parsed.problem):
             break
-        gathered.take(number, parsed)
+        gathered.take(number, parsed, kind.faults(raw) if kind else ())
     sieve.check(where)
     if not gathered.problems:
         raise SourceError(_nothing(where, gathered))
@@ -145,10 +144,6 @@ def gather(
     facts = {"contaminated": caught, "repeated": repeats}
     notes = (*read, columns.told(), *gathered.notes(), *told)
     return Loaded(tuple(problems), notes, tuple(gathered.rejects), facts)
-
-
-def _plain(rows: Iterable[Numbered], kind: stepwise.Kind) -> Iterator[Numbered]:
-    return ((number, kind.plain(row)) for number, row in rows)
 
 
 def _joined(known: Problem, again: Problem) -> Problem:

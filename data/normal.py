@@ -6,11 +6,9 @@ not count; every letter, number, operator and other command does. All of it take
 
 import re
 import unicodedata
-from itertools import starmap
 from typing import Final
 
 FIGURE: Final = ("[asy]", "[/asy]")  # around the code of MATH's figures
-_LEFT: Final = 20  # words that must be left for a figure's code to be passed over: else the figure is the problem
 
 _GREEK: Final = {
     chr(code): f"\\{unicodedata.name(chr(code)).rpartition(' ')[2].lower().replace('lamda', 'lambda')} "
@@ -71,7 +69,7 @@ _WIDE: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # scripts that put no 
 _TOKENS: Final = re.compile(
     rf"\\?[^\W\d_{_WIDE}]+|\d+(?:,\d\d\d)*(?:\.\d+)?|\.\d+|[^\s{{}}$~&\\.,;:?'\"`\u201c\u201d\u2018\u2019«»]"
 )
-_SPACES: Final = re.compile(r"\\[,;:!>()\[\] \\]|\{,\}(?=\d)")
+_SPACES: Final = re.compile(r"\\[,;:!>()\[\] \\]|~|\{,\}(?=\d)")
 _FRACTION: Final = re.compile(r"(frac)\s*(\d)\s*(?=\d)")
 
 
@@ -93,21 +91,18 @@ def joined(found: list[str]) -> str:
     return " ".join(found)
 
 
-def words(text: str, known: list[str] | None = None) -> list[str]:
-    """Return words, numbers and commands alone, without the code of figures where enough is left without it.
-
-    `known` are the text's tokens, where they were asked for already.
-    """
-    bare = _without_figures(text)
-    if bare is not text:
-        found = _alone(tokens(bare))
-        if len(found) >= _LEFT:
-            return found
-    return _alone(tokens(text) if known is None else known)
-
-
-def _alone(found: list[str]) -> list[str]:
+def words(found: list[str]) -> list[str]:
+    """Return, of tokens, words, numbers and commands alone."""
     return [token for token in found if token[-1].isalnum()]
+
+
+def without_figures(text: str) -> str:
+    """Return a text without the code of figures; the same one where it has none."""
+    opening, closing = FIGURE
+    if opening not in text:
+        return text
+    first, *rest = text.split(opening)
+    return " ".join([first, *(_after(part, closing) for part in rest)])
 
 
 def _spacing(match: re.Match[str]) -> str:
@@ -120,14 +115,6 @@ def _plain(token: str) -> str:
         name = token[1:]
         return "" if name in _LOOKS else _SAME.get(name, name)
     return token.replace(",", "") if token[0].isdigit() else token
-
-
-def _without_figures(text: str) -> str:
-    opening, closing = FIGURE
-    if opening not in text:
-        return text
-    first, *rest = text.split(opening)
-    return " ".join([first, *starmap(_after, ((part, closing) for part in rest))])
 
 
 def _after(part: str, closing: str) -> str:

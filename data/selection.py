@@ -145,11 +145,9 @@ def _balanced(problems: Sequence[Problem], most: int, seed: int) -> tuple[list[P
     flags = [right(given) for problem in problems for given in problem.given]
     unknown = flags.count(None)
     if unknown == len(flags):
-        brings = "does not say which solutions are right" if flags else "brings no solutions"
-        raise SettingError(
-            f"data.balance={most}: the data {brings}: name the column of the flags (data.columns.right=COLUMN), or "
-            "leave data.balance out"
-        )
+        named = "does not say which solutions are right: name the column of the flags, data.columns.right=COLUMN"
+        brings = named if flags else "brings no solutions"
+        raise SettingError(f"data.balance={most}: the data {brings}; or leave data.balance out")
     left = [replace(problem, given=_some(problem.given, most, seed)) for problem in problems]
     counts = Counter(right(given) for problem in left for given in problem.given)
     without = f"; {unknown} of which it is not known are left out" if unknown else ""
