@@ -2,10 +2,12 @@
 
 No truth is needed: where the first error lies is the hidden variable of an EM over what the run holds. The model is
 that of `stages/posterior.py`, but for a hit rate of each prefix's own: over a solution they differ too much. Let the
-run be `exhaustive`. `passed` is not learnt: an error that neither the judge nor the answer shows leaves no trace.
+run be `exhaustive`. Only `passed` needs the truth (arith, or the ratings of step data such as ProcessBench): an error
+that neither the judge nor the answer shows leaves no trace. It is left out where the truth is not known.
 """
 
 import argparse
+import json
 import math
 import sys
 from collections import Counter
@@ -19,13 +21,17 @@ from bench import table
 from data import schema, shards
 from data.errors import PipelineError, RunError
 from data.records import NO_ERROR, Labelled, Outcome, Tally
+from data.schema import Row
+from judges.given import Given
+from pipeline import summary
 from pipeline.run import find
-from stages.posterior import DEFAULT, OWN, Beta, Prior
+from stages.posterior import DEFAULT, OWN, Beta, Prior, log_marginal
 
 ROUNDS = 40
 WEAK = 4.0  # solutions that the prior one starts from counts as, so that few seen ones make nobody certain
 MEANS = (0.005, 0.01, 0.02, *(step / 20 for step in range(1, 20)), 0.98, 0.99, 0.995)
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+_log = cache(log_marginal)
 BETAS: tuple[Beta, ...] = tuple((mean * both, (1 - mean) * both) for mean, both in product(MEANS, STRENGTHS))
 
 Kind = Literal["exact", "earlier", "later", "none"]
@@ -106,25 +112,34 @@ def _likeliest(seen: Iterable[tuple[Tally, float]], start: Beta) -> Beta:
     return max(BETAS, key=lambda beta: sum(share * _log(tally, beta) for tally, share in counts.items()))
 
 
-@cache
-def _log(seen: Tally, rate: Beta) -> float:
-    """Logarithm of `stages.posterior.marginal`."""
-    a, b = rate
-    return _beta(a + seen.hits, b + seen.misses) - _beta(a, b)
-
-
-def _beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
 def solutions(run: str) -> Iterator[Seen]:
     """Yield what an exhaustive run teaches. Raises RunError for another: where it did not look it would make sure."""
     plan = find(run).recipe.completer.plan
     if plan != "exhaustive":
         raise RunError(f"{run} was rolled out by {plan!r}, which teaches a false certainty: give an exhaustive run")
-    for side in shards.SIDES:
-        for part in shards.tables(run, side):
-            yield from seen(schema.record(row) for row in part.to_pylist())
+    yield from seen(schema.record(row) for row in _rows(run))
+
+
+def _rows(run: str) -> Iterator[Row]:
+    return (row for side in shards.SIDES for part in shards.tables(run, side) for row in part.to_pylist())
+
+
+def passed(rows: Iterable[Row]) -> dict[str, float]:
+    """How often a right answer that the judge passes holds no error, by level ("" for none), where the truth is known.
+
+    Jeffreys' estimate: few solutions make nobody certain.
+    """
+    right, all_of = Counter[str](), Counter[str]()
+    for row in rows:
+        truth = _truth(row)
+        if row["outcome"] == "equal" and row["judge_first_error"] == NO_ERROR and truth is not None:
+            all_of[row["level"] or ""] += 1
+            right[row["level"] or ""] += truth == NO_ERROR
+    return {level: (right[level] + 0.5) / (count + 1) for level, count in sorted(all_of.items())}
+
+
+def _truth(row: Row) -> int | None:
+    return Given().read(schema.record(row).trace).first_error if row["ratings"] else summary.truth(row)
 
 
 def seen(rows: Iterable[Labelled]) -> Iterator[Seen]:
@@ -136,18 +151,25 @@ def seen(rows: Iterable[Labelled]) -> Iterator[Seen]:
             yield Seen(len(steps), row.outcome, row.verdict.first_error, tallies)
 
 
-def inline(prior: Prior) -> str:
+def inline(prior: Prior, passed: Mapping[str, float] | None = None) -> str:
     """Return the prior as one setting."""
-    told = (f"{name} = {list(value) if isinstance(value, tuple) else value}" for name, value in asdict(prior).items())
-    return f"completer.prior={{ {', '.join(told)} }}"
+    return f"completer.prior={{ {', '.join(_toml(prior, passed))} }}"
 
 
-def lines(prior: Prior) -> Iterator[str]:
+def lines(prior: Prior, passed: Mapping[str, float] | None = None) -> Iterator[str]:
     """Yield the prior as TOML."""
     yield "[completer.prior]"
+    yield from _toml(prior, passed)
+
+
+def _toml(prior: Prior, passed: Mapping[str, float] | None) -> Iterator[str]:
     for name, value in asdict(prior).items():
-        told = ", ".join(f"{number:.4g}" for number in (value if isinstance(value, tuple) else (value,)))
-        yield f"{name} = [{told}]" if isinstance(value, tuple) else f"{name} = {told}"
+        if isinstance(value, tuple):
+            yield f"{name} = [{', '.join(f'{number:.4g}' for number in value)}]"
+        elif value is not None:
+            yield f"{name} = {value:.4g}"
+    if passed:
+        yield f"passed = {{ {', '.join(f'{json.dumps(level)} = {share:.4g}' for level, share in passed.items())} }}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,11 +177,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.fit", description="Learn a prior from a finished run.")
     parser.add_argument("run", help="run directory: a path or a URI")
     try:
-        prior = fit(list(solutions(parser.parse_args(arguments).run)))
+        run = parser.parse_args(arguments).run
+        prior, known = fit(list(solutions(run))), passed(_rows(run))
     except PipelineError as error:
         parser.error(str(error))
-    print("\n".join(lines(prior)))
-    print(f"# written to {table.write('fit', asdict(prior))}")
+    print("\n".join(lines(prior, known)))
+    if not known:
+        print("# passed: not known, since this run's truth is not; such rows are kept without a posterior")
+    print(f"# written to {table.write('fit', {**asdict(prior), 'passed': known or prior.passed})}")
     return 0
 
 

@@ -42,13 +42,19 @@ PLANS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Means over all solutions of a run; `precision` is over those that were kept, as is what was `expected` of it."""
+    """Means over all solutions of a run; `precision` is over those that were kept.
+
+    `weighed` is over the kept ones that have a posterior: how many are right, beside what was `expected`, their mean
+    posterior; `witnessed` is over the right answers kept without one.
+    """
 
     rollouts: float
     tokens: float
     kept: float
     precision: float
     expected: float | None
+    weighed: float | None
+    witnessed: float | None
     rollouts_alone: float
     judge_alone: float
 
@@ -56,13 +62,21 @@ class Measured:
 def measured(rows: Sequence[Labelled], truth: Callable[[Labelled], int]) -> Measured:
     """Hold labelled solutions against the truth."""
     kept = [row for row in rows if row.decision.kept]
-    posteriors = [row.estimate.posterior for row in kept if row.estimate.posterior is not None]
+    weighed = [row for row in kept if row.estimate.posterior is not None]
+    witnessed = [row for row in kept if row.estimate.posterior is None]
+    posteriors = [row.estimate.posterior for row in weighed if row.estimate.posterior is not None]
+
+    def right(rows: Sequence[Labelled]) -> float | None:
+        return statistics.fmean(row.decision.first_error == truth(row) for row in rows) if rows else None
+
     return Measured(
         rollouts=statistics.fmean(row.tokens.rollouts for row in rows),
         tokens=statistics.fmean(row.tokens.rollout for row in rows),
         kept=len(kept) / len(rows),
-        precision=statistics.fmean(row.decision.first_error == truth(row) for row in kept),
+        precision=right(kept) or 0.0,
         expected=statistics.fmean(posteriors) if posteriors else None,
+        weighed=right(weighed),
+        witnessed=right(witnessed) if weighed else None,
         rollouts_alone=statistics.fmean(row.estimate.first_error == truth(row) for row in rows),
         judge_alone=statistics.fmean(row.verdict.first_error == truth(row) for row in rows),
     )
@@ -121,6 +135,8 @@ _DIGITS = {
     "kept": 3,
     "precision": 3,
     "expected": 3,
+    "weighed": 3,
+    "witnessed": 3,
     "rollouts_alone": 3,
     "judge_alone": 3,
 }

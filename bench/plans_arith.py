@@ -2,7 +2,8 @@
 
 The small model solves, rolls out and judges arith problems; the oracle tells the truth, for measuring alone. All plans
 see the same solutions and verdicts and share the rollouts: sample number i of a prefix is drawn once, and remembered
-for the next run of this program, too. The prior of `sequential` is learnt, without the truth, from other problems.
+for the next run of this program, too. The prior of `sequential` is learnt from other problems, without the truth; in
+the plans named "measured" with one number more, how often right answers that the judge passes hold no error.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench import fit, plans, table
+from data import schema
 from data.arith import oracle, world
 from data.ledger import Ledger
 from data.records import NO_ERROR, Labelled, Problem, Task
@@ -38,60 +40,74 @@ async def label(problems: Sequence[Problem], engine: Remembering, settings: Sequ
     return await asyncio.gather(*map(one, solve.tasks(problems, chosen.policies())))
 
 
-async def measure(pilot: int, count: int, errors: Sequence[float]) -> list[dict[str, Any]]:
-    """Return one row a plan, for all levels together and for the hardest alone."""
+async def measure(pilot: int, count: int, errors: Sequence[float], *, sequential: bool) -> list[dict[str, Any]]:
+    """Return one row a plan (or of `sequential` alone), for all levels together and for the hardest alone."""
     problems = list(world.problems(None, pilot + count, start=START))
     with Ledger(table.BUILD / "plans_arith", "p") as ledger:
         embedded = Embedded()
         engine = Remembering(embedded, embedded.model, ledger)
-        prior = fit.fit(list(fit.seen(await label(problems[:pilot], engine, plans.EXHAUSTIVE))))
-        print("\n".join(fit.lines(prior)))
-        runs = {
-            name: await label(problems[pilot:], engine, (fit.inline(prior), *settings))
-            for name, settings in _plans(errors).items()
-        }
+        first = await label(problems[:pilot], engine, plans.EXHAUSTIVE)
+        prior, passed = fit.fit(list(fit.seen(first))), fit.passed(map(schema.row, first))
+        print("\n".join(fit.lines(prior, passed)))
+        asked = _sequential(errors, fit.inline(prior), fit.inline(prior, passed))
+        fixed = {} if sequential else {name: plans.PLANS[name] for name in ("exhaustive", "bisect", "confirm")}
+        runs = {name: await label(problems[pilot:], engine, settings) for name, settings in (fixed | asked).items()}
     return [_row(which, plan, rows) for which in ("all", "hard") for plan, rows in runs.items()]
 
 
-def _plans(errors: Sequence[float]) -> dict[str, tuple[str, ...]]:
-    fixed = {name: plans.PLANS[name] for name in ("exhaustive", "bisect", "confirm")}
+def _sequential(errors: Sequence[float], learnt: str, measured: str) -> dict[str, tuple[str, ...]]:
     asked = ("completer.plan=sequential", "consensus.rule=posterior")
-    return fixed | {f"sequential, `error = {error:g}`": (*asked, f"consensus.error={error}") for error in errors}
+    return {
+        f"sequential, `error = {error:g}`{told}": (prior, *asked, f"consensus.error={error}")
+        for told, prior in (("", learnt), (", measured", measured))
+        for error in errors
+    }
 
 
 def _row(which: str, plan: str, rows: Sequence[Labelled]) -> dict[str, Any]:
     chosen = [row for row in rows if which in {"all", row.task.problem.level} and row.trace.steps]
     found = plans.measured(chosen, _truth)
     kept = [row for row in chosen if row.decision.kept]
-    named = [row for row in kept if row.decision.first_error != NO_ERROR]
+    sides = {
+        "errors": [row for row in kept if row.decision.first_error != NO_ERROR],
+        "weighed": [row for row in kept if row.estimate.posterior is not None],
+        "witnessed": [row for row in kept if row.estimate.posterior is None],
+    }
     return {
         "level": which,
         "plan": plan,
         "solutions": len(chosen),
         **asdict(found),
         "kept_rows": len(kept),
-        "right": sum(row.decision.first_error == _truth(row) for row in kept),
-        "kept_errors": len(named),
-        "right_errors": sum(row.decision.first_error == _truth(row) for row in named),
+        "right": _right(kept),
+        **{f"kept_{name}": len(side) for name, side in sides.items()},
+        **{f"right_{name}": _right(side) for name, side in sides.items()},
         "violations": sum(row.estimate.violations > 0 for row in chosen),
     }
+
+
+def _right(rows: Sequence[Labelled]) -> int:
+    return sum(row.decision.first_error == _truth(row) for row in rows)
 
 
 def _truth(row: Labelled) -> int:
     return oracle.first_error(row.trace.problem, row.trace.steps)
 
 
-def _told(row: dict[str, Any], full: float) -> dict[str, str]:
+def _told(row: dict[str, Any], full: float | None) -> dict[str, str]:
+    weighed = row["expected"] is not None
     return {
         "level": row["level"],
         "plan": row["plan"],
         "rollouts": f"{row['rollouts']:.1f}",
         "tokens": f"{row['tokens']:,.0f}",
-        "fewer": f"{full / row['tokens']:.0f} times",
+        "fewer": f"{full / row['tokens']:.0f} times" if full else "",
         "kept": f"{row['kept_rows']} of {row['solutions']}",
         "precision": f"{row['precision']:.3f}",
-        "expected": "" if row["expected"] is None else f"{row['expected']:.3f}",
         "with an error: right": f"{row['right_errors']} of {row['kept_errors']}",
+        "with a posterior: right": f"{row['right_weighed']} of {row['kept_weighed']}" if weighed else "",
+        "expected": f"{row['expected'] * row['kept_weighed']:.1f}" if weighed else "",
+        "by witness: right": f"{row['right_witnessed']} of {row['kept_witnessed']}" if weighed else "",
         "not monotone": str(row["violations"]),
     }
 
@@ -101,10 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.plans_arith", description="What plans cost a real model.")
     parser.add_argument("--problems", type=int, default=160, help="problems; two solutions each (default: 160)")
     parser.add_argument("--pilot", type=int, default=80, help="other problems to learn the prior from (default: 80)")
+    parser.add_argument("--sequential", action="store_true", help="that plan alone, which asks for little")
     options = parser.parse_args(arguments)
-    rows = asyncio.run(measure(options.pilot, options.problems, (0.05, 0.02, 0.01)))
+    rows = asyncio.run(measure(options.pilot, options.problems, (0.05, 0.02, 0.01), sequential=options.sequential))
     full = {row["level"]: row["tokens"] for row in rows if row["plan"] == "exhaustive"}
-    print("\n".join(table.lines([_told(row, full[row["level"]]) for row in rows])))
+    print("\n".join(table.lines([_told(row, full.get(row["level"])) for row in rows])))
     print(f"written to {table.write('plans_arith', {'rows': rows})}")
     return 0
 

@@ -1,8 +1,8 @@
 """Whether an engine ever waits for Python, and what a whole run's tokens per second are of the bare engine's.
 
-`python -m bench.saturation [--engine vllm:FOLDER]`: a first run of the arith world notes every ask it makes; the bare
-engine then answers the same asks in this process, as many at once as it likes, and a run of the same problems with new
-samples goes through Ray, workers, grading, ledger and shards. In turns, on the same cores.
+`python -m bench.saturation [--engine vllm]`: a first run of the arith world notes every ask it makes; the bare engine
+then answers the same asks in this process, as many at once as it likes, and a run of the same problems with new samples
+goes through Ray, workers, grading, ledger and shards. In turns, on the same cores. "vllm" is vLLM with the small model.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from data.records import Labelled, Task
 from data.sources import load
 from pipeline import logs, progress, recipe, synth
 from pipeline.crew import Crew
+from pipeline.engines.embedded import FOLDER
 from pipeline.engines.make import make
 from pipeline.grading import Grader
 from pipeline.settings import Recipe
@@ -33,6 +35,8 @@ from stages.engine import Engine, Scores
 
 ROOT = Path(__file__).parents[1]
 AT_ONCE = 256
+ROLES = ("policy", "completer", "judge")
+SMALL = ("vllm.dtype=float32",)  # as the small model was made
 
 
 @dataclass
@@ -61,7 +65,7 @@ class Noting:
 async def noted(chosen: Recipe, engine: Engine) -> list[Ask]:
     """Label the recipe's problems in this process, and return all that was asked."""
     noting, room = Noting(engine), asyncio.Semaphore(AT_ONCE)
-    problems = load("arith", chosen.data.limit).problems
+    problems = load(chosen.data.source, chosen.data.limit).problems
     async with Grader(workers=1) as grader:
         crew = Crew(chosen, dict.fromkeys(chosen.engines(sampled=True), noting), grader.grade)
 
@@ -73,9 +77,12 @@ async def noted(chosen: Recipe, engine: Engine) -> list[Ask]:
     return noting.asks
 
 
-async def bare(engine: Engine, asks: list[Ask]) -> float:
-    """Return the tokens per second of the engine alone."""
+async def bare(engine: Any, asks: list[Ask]) -> float:
+    """Return the tokens per second of the engine alone, with nothing in its prefix cache."""
     room = asyncio.Semaphore(AT_ONCE)
+    vllm: Any = getattr(engine, "_engine", None) if hasattr(engine, "prefix_hits") else None
+    if vllm is not None:
+        await vllm.reset_prefix_cache()
 
     async def one(ask: Ask) -> int:
         async with room:
@@ -85,8 +92,11 @@ async def bare(engine: Engine, asks: list[Ask]) -> float:
     return sum(await asyncio.gather(*map(one, asks))) / (time.perf_counter() - started)
 
 
-def whole(out: Path, options: list[str]) -> dict[str, float]:
-    """Make a run; return its tokens per second from the engine's start on, the engine's idle share, the loops' lag."""
+def whole(out: Path, options: Sequence[str]) -> dict[str, float]:
+    """Make a run; return its tokens per second from the engine's start on, the engine's idle share, the loops' lag.
+
+    Of vLLM also the share of prompt tokens that the prefix cache held.
+    """
     command = [sys.executable, "-m", "pipeline", "synth", "--out", str(out), *options]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603 - our own program
     log = [json.loads(line) for line in (out / logs.FILE).read_text().splitlines()]
@@ -96,32 +106,26 @@ def whole(out: Path, options: list[str]) -> dict[str, float]:
     told = json.loads((out / progress.FILE).read_text())
     written = sum(paid["written"] for paid in told["engines"].values())
     idle = max(state["idle"] for state in told["health"].values())
-    return {"tokens/s": written / seconds, "idle": idle, "lag ms": 1000 * told["lag"]}
+    hits = [state["prefix_hits"] for state in told["health"].values() if "prefix_hits" in state]
+    return {"tokens/s": written / seconds, "idle": idle, "lag ms": 1000 * told["lag"], "hits": min(hits, default=0.0)}
 
 
-def main() -> None:
-    """Print both, turn by turn, and write them down."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--engine", default="embedded")
-    parser.add_argument("--limit", type=int, default=400, help="problems, two solutions each")
-    parser.add_argument("--turns", type=int, default=3)
-    options = parser.parse_args()
-    roles = dict.fromkeys(("policy", "completer", "judge"), options.engine)
-    sets = [f"data.limit={options.limit}", *(f"{role}.engine={engine}" for role, engine in roles.items())]
-    chosen = recipe.read("arith", None, sets)
+def compare(dataset: str, engine: str, sets: Sequence[str], turns: int, gpus: int = 0) -> dict[str, Any]:
+    """Let the bare engine and whole runs take turns; print a row a turn, and return all with the median ratio."""
+    sets = [*sets, *(f"{role}.engine={engine}" for role in ROLES)]
+    chosen = recipe.read(dataset, None, sets)
     rows: list[dict[str, Any]] = []
     folder = Path(tempfile.mkdtemp(prefix="saturation-"))
     with asyncio.Runner() as runner:
 
         async def start() -> Engine:
-            return make(options.engine, chosen)
+            return make(engine, chosen, gpus)
 
-        engine = runner.run(start())
-        asks = runner.run(noted(chosen, engine))
-        for turn in range(options.turns):
-            alone = runner.run(bare(engine, asks))
-            flags = [f"--{role}={engine}" for role, engine in roles.items()]
-            run = whole(folder / str(turn), [f"--limit={options.limit}", *flags])
+        loaded = runner.run(start())
+        asks = runner.run(noted(chosen, loaded))
+        for turn in range(turns):
+            alone = runner.run(bare(loaded, asks))
+            run = whole(folder / str(turn), [f"--dataset={dataset}", *(f"--set={one}" for one in sets)])
             rows.append(
                 {
                     "turn": turn,
@@ -130,12 +134,26 @@ def main() -> None:
                     "ratio": round(run["tokens/s"] / alone, 3),
                     "engine idle": f"{run['idle']:.2%}",
                     "loop lag p99, ms": round(run["lag ms"], 1),
+                    "prefix cache": f"{run['hits']:.1%}",
                 }
             )
             print("\n".join(table.lines(rows[-1:])[2 * (turn > 0) :]), flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    ratio = statistics.median(row["ratio"] for row in rows)
-    print(f"median ratio {ratio:.2f}; written to {table.write('saturation', {'rows': rows, 'ratio': ratio})}")
+    return {"engine": engine, "asks": len(asks), "rows": rows, "ratio": statistics.median(row["ratio"] for row in rows)}
+
+
+def main() -> None:
+    """Print both, turn by turn, and write them down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", default="embedded", help="embedded, vllm (the small model) or vllm:MODEL")
+    parser.add_argument("--limit", type=int, default=400, help="problems, two solutions each")
+    parser.add_argument("--turns", type=int, default=3)
+    options = parser.parse_args()
+    small = options.engine == "vllm"
+    engine = f"vllm:{FOLDER}" if small else options.engine
+    told = compare("arith", engine, [f"data.limit={options.limit}", *(SMALL if small else ())], options.turns)
+    name = "saturation_vllm" if small else "saturation"
+    print(f"median ratio {told['ratio']:.2f}; written to {table.write(name, told)}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,15 @@ class Reply:
     prompt_tokens: int
 
 
+def score_key(model: str, ask: Ask, text: str) -> bytes:
+    """Content hash (16 bytes) of the scores of `text` behind an ask's prompt; sampling plays no part in it."""
+    return _hash(["score", model, [asdict(m) for m in ask.messages], ask.prefix, text])
+
+
 def key(model: str, ask: Ask, index: int) -> bytes:
     """Content hash (16 bytes) of sample `index` of an ask to `model`; n and first play no part in it."""
-    body = [model, [asdict(m) for m in ask.messages], ask.prefix, asdict(ask.sampling), index]
+    return _hash([model, [asdict(m) for m in ask.messages], ask.prefix, asdict(ask.sampling), index])
+
+
+def _hash(body: list[object]) -> bytes:
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=True).encode()).digest()[:16]

@@ -5,11 +5,11 @@ Names are given, or guessed from common ones. A value that cannot be used is tol
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data import stepwise
+from data import steps
 from data.errors import SettingError, SourceError
 from data.records import Given, Problem
 from data.schema import clean
@@ -23,14 +23,20 @@ _COMMON: dict[str, tuple[str, ...]] = {
     "level": ("level", "difficulty"),
     "solutions": ("solutions", "candidates", "responses", "generations", "steps", "response"),
     "policy": ("policy", "generator"),
+    "pass_rate": ("pass_rate", "solve_rate"),
+    "right": (),
 }
 _TEXTS = ("response", "solution", "text", "completion")  # where an object holds a solution's text
 _AUTHORS = ("policy", "generator", "model")  # where an object holds its author
+_FLAGS = ("is_correct", "correct")  # where an object, or what stands beside a solution, says whether it is right
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where to look, as dotted paths; `solutions` may be several, each then names its policy."""
+    """Where to look, as dotted paths; `solutions` may be several, each then names its policy.
+
+    `right` says of each solution whether it is; where it is not given, what is usual is looked for beside them.
+    """
 
     problem: str
     gold: str | None = None
@@ -38,6 +44,8 @@ class Columns:
     level: str | None = None
     solutions: tuple[str, ...] = ()
     policy: str | None = None
+    pass_rate: str | None = None
+    right: str | None = None
 
     def told(self) -> str:
         """Say the mapping in one line."""
@@ -48,11 +56,12 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one row gave: a problem, or None with the reasons; and how its gold answer was found."""
+    """What one row gave: a problem, or None with the reasons; how its gold answer was found; and its pass rate."""
 
     problem: Problem | None
     reasons: tuple[str, ...] = ()
     gold_from: str | None = None
+    pass_rate: float | None = None
 
 
 def match(rows: Sequence[Mapping[str, Any]], given: Mapping[str, Names], where: str) -> Columns:
@@ -80,8 +89,11 @@ def match(rows: Sequence[Mapping[str, Any]], given: Mapping[str, Names], where: 
     return _columns(guessed | chosen)
 
 
-def parse(row: Mapping[str, Any], columns: Columns, dataset: str) -> Parsed:
-    """Return the problem of one row. A missing id becomes a hash of the text; a missing gold answer stays None."""
+def parse(row: Mapping[str, Any], columns: Columns, dataset: str, blanks: Collection[str] = ()) -> Parsed:
+    """Return the problem of one row. A missing id becomes a hash of the text; a missing gold answer stays None.
+
+    One of `blanks` stands for a missing gold answer.
+    """
     text = row_value(row, columns.problem)
     if not isinstance(text, str) or not text.strip():
         return Parsed(None, (f"no problem text in {columns.problem}",))
@@ -93,9 +105,15 @@ def parse(row: Mapping[str, Any], columns: Columns, dataset: str) -> Parsed:
     if columns.solutions and not given:
         return Parsed(None, reasons or ("no solution given",))
     gold, how = gold_answer(row_value(row, columns.gold), worked=columns.gold == "solution")
+    if gold in blanks:
+        gold, how = None, None
+    rate = row_value(row, columns.pass_rate)
+    rated = isinstance(rate, int | float) and 0 <= rate <= 1
+    if columns.pass_rate and rate is not None and not rated:
+        reasons += (f"{columns.pass_rate} is not a share from 0 to 1",)
     name = _word(row_value(row, columns.id)) or f"{dataset}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     problem = Problem(name, dataset, text, gold, _word(row_value(row, columns.level)), given)
-    return Parsed(problem, reasons, how)
+    return Parsed(problem, reasons, how, float(rate) if rated else None)
 
 
 def row_value(row: Any, path: str | None) -> Any:
@@ -149,24 +167,41 @@ def _solutions(row: Mapping[str, Any], path: str, columns: Columns, author: str 
     value = row_value(row, path)
     policy = author or (path.partition(".")[0] if len(columns.solutions) > 1 else "given")
     if path.rpartition(".")[2] == "steps" and isinstance(value, list) and all(isinstance(step, str) for step in value):
-        value = [stepwise.given(value)] if value else None
-    for number, item in enumerate(value if isinstance(value, list) else [value]):
+        value = [steps.given(value)] if value else None
+    items = value if isinstance(value, list) else [value]
+    for number, (item, flag) in enumerate(zip(items, _flags(row, path, columns.right, len(items)), strict=True)):
         if isinstance(item, Given):
-            yield replace(item, policy=author or item.policy)
+            yield replace(item, policy=author or item.policy, right=flag)
             continue
-        text, own = _told(item)
+        text, own, right = _told(item)
         if isinstance(text, str):
-            yield Given(clean(text), own or policy)
+            yield Given(clean(text), own or policy, right=flag if right is None else right)
         elif value is not None:
             yield f"solution {number} of {path} is not text"
 
 
-def _told(item: Any) -> tuple[Any, str | None]:
-    """Return the text and the author of a solution that is a string or an object."""
+def _flags(row: Mapping[str, Any], path: str, named: str | None, count: int) -> list[bool | None]:
+    """Return whether each solution of a column is right, as far as what is named, or stands beside it, says so."""
+    beside = path.rpartition(".")[0]
+    for one in (named,) if named else (f"{beside}.{name}" if beside else name for name in _FLAGS):
+        found = row_value(row, one)
+        flags = [_flag(value) for value in (found if isinstance(found, list) else [found])]
+        if len(flags) == count and any(flag is not None for flag in flags):
+            return flags
+    return [None] * count
+
+
+def _flag(value: Any) -> bool | None:
+    return bool(value) if isinstance(value, bool | int) and value in {0, 1} else None
+
+
+def _told(item: Any) -> tuple[Any, str | None, bool | None]:
+    """Return the text and the author of a solution that is a string or an object, and whether that says it is right."""
     if not isinstance(item, Mapping):
-        return item, None
+        return item, None, None
     text = next((item[name] for name in _TEXTS if name in item), None)
-    return text, next((_word(item[name]) for name in _AUTHORS if item.get(name)), None)
+    author = next((_word(item[name]) for name in _AUTHORS if item.get(name)), None)
+    return text, author, next((_flag(item[name]) for name in _FLAGS if name in item), None)
 
 
 def _word(value: Any) -> str | None:

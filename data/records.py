@@ -18,13 +18,14 @@ class Given:
     """A solution that came with the dataset. `policy` names who wrote it.
 
     `steps` join to the text where the dataset cut it itself; `ratings` are its own values of the steps, from 0 (wrong)
-    to 1 (right), None where it does not say.
+    to 1 (right), None where it does not say. `right` is its flag of the whole, None where it has none.
     """
 
     text: str
     policy: str = "given"
     steps: tuple[str, ...] = ()
     ratings: tuple[float | None, ...] = ()
+    right: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +171,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Credit:
+    """Process rewards, one a step (`stages/credit.py`); None where nobody asked, or for a `reason`. Never evidence."""
+
+    rewards: tuple[float, ...] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Labelled:
-    """One finished row: the task, all evidence, and the decision."""
+    """One finished row: the task, all evidence, the decision, and what no decision sees."""
 
     task: Task
     trace: Trace
@@ -180,3 +189,4 @@ class Labelled:
     verdict: Verdict
     decision: Decision
     tokens: Tokens
+    credit: Credit = Credit()

@@ -5,15 +5,15 @@ surrogate becomes U+FFFD, NUL bytes stay. `SCHEMA_VERSION` is bumped by hand whe
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
-from data.records import Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
+from data.records import Credit, Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Row = dict[str, Any]
 
@@ -52,6 +52,7 @@ SCHEMA = pa.schema(
         ("posterior", pa.float64()),
         ("ratings", pa.list_(pa.float64())),
         ("rewards", pa.list_(pa.float32())),
+        ("rewards_reason", pa.string()),
         ("kept", pa.bool_()),
         ("agreement", pa.bool_()),
         ("reason", pa.string()),
@@ -89,7 +90,8 @@ MEANING: Mapping[str, str] = {
     "violations": "prefixes found reachable after one that was not",
     "posterior": "probability that the judge's first error is the true one, where the plan weighs that",
     "ratings": "the dataset's own values of the steps, from 0 (wrong) to 1 (right)",
-    "rewards": "process rewards, where they were computed",
+    "rewards": "process rewards (PRL), one a step, where they were asked for",
+    "rewards_reason": "why there are none although they were asked for",
     "kept": "whether the rule kept the solution",
     "agreement": "whether judge and rollouts agree; null: cannot be said",
     "reason": "why it was rejected",
@@ -105,8 +107,8 @@ def clean(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def row(labelled: Labelled, rewards: Sequence[float] | None = None) -> Row:
-    """Return one row of `SCHEMA`; `rewards` (one a step) where process rewards were computed.
+def row(labelled: Labelled) -> Row:
+    """Return one row of `SCHEMA`; `rewards` (one a step) where process rewards were asked for and could be computed.
 
     `prompt` is the problem ending with a newline; `completions` are the steps that have a label, without the
     whitespace around them, so a rejected solution without labels has none. `problem` and `steps` keep every byte.
@@ -128,7 +130,8 @@ def row(labelled: Labelled, rewards: Sequence[float] | None = None) -> Row:
         **_judged(labelled.verdict),
         **_estimated(labelled.estimate),
         "ratings": list(trace.ratings) or None,
-        "rewards": None if rewards is None else list(rewards),
+        "rewards": None if labelled.credit.rewards is None else list(labelled.credit.rewards),
+        "rewards_reason": labelled.credit.reason,
         "tokens": asdict(labelled.tokens),
     }
 
@@ -137,7 +140,7 @@ def record(row: Row) -> Labelled:
     """Return the record a row was made of.
 
     Not kept in a row, so not restored: the solutions a dataset gave (`Problem.given`, `Task.given`; the text itself is
-    in the steps), and lone surrogates. Rows of schema version 1 have no `ratings`.
+    in the steps), and lone surrogates. Rows of schema version 1 have no `ratings`, those of 2 no `rewards_reason`.
     """
     problem = Problem(row["problem_id"], row["dataset"], row["problem"], row["gold_answer"], row["level"])
     decision = Decision(row["kept"], row["first_error"], tuple(row["labels"]), row["agreement"], row["reason"])
@@ -149,6 +152,7 @@ def record(row: Row) -> Labelled:
         verdict=Verdict(row["judge_first_error"], tuple(row["judge_votes"]), row["judge_reason"]),
         decision=decision,
         tokens=Tokens(**row["tokens"]),
+        credit=Credit(None if row["rewards"] is None else tuple(row["rewards"]), row.get("rewards_reason")),
     )
 
 

@@ -4,49 +4,42 @@ Steps stay as the dataset cut them, their labels as its own values: 1 right, 0 w
 PRM800K's "neutral" (0.5), None where it does not say. A row that is not what its neighbours are is left as it is.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from data import trees
 from data.records import Given
-from data.schema import clean
-
-Row = Mapping[str, Any]
+from data.steps import BETWEEN, OPINIONS, Row, doubted, given, said
 
 TAG: Final = "ки"  # ends a step in Math-Shepherd's texts
-BETWEEN: Final = "\n\n"  # put between steps that a dataset lists without what stood between them
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of step data: which rows are of it, and how they read: as columns whose `solutions` are `Given`s."""
+    """One kind of step data: which rows are of it, and how they read: as columns whose `solutions` are `Given`s.
+
+    `doubts` says, with the column, which labels of a row cannot be meant.
+    """
 
     name: str
     fits: Callable[[Row], bool]
     read: Callable[[Row], Row]
+    doubts: Callable[[Row], Iterator[str]]
 
     def plain(self, row: Row) -> Row:
         """Return a row with the usual columns beside its own; one that does not fit as it is."""
         return {**row, **self.read(row)} if self.fits(row) else row
 
+    def faults(self, row: Row) -> tuple[str, ...]:
+        """Return what is wrong with the labels of a row that fits; it is used without them."""
+        return tuple(self.doubts(row)) if self.fits(row) else ()
+
 
 def recognise(row: Row) -> Kind | None:
     """Return the kind of step data a row is, if it is any."""
     return next((kind for kind in KINDS if kind.fits(row)), None)
-
-
-def given(steps: Sequence[str], ratings: Iterable[Any] = (), between: str = BETWEEN) -> Given:
-    """Return a solution of these steps; `between` is put after each but the last that does not end a line itself."""
-    ends = (between if not step.endswith("\n") else "" for step in steps[:-1])
-    pieces = tuple(clean(step) + end for step, end in zip(steps, [*ends, ""][: len(steps)], strict=True))
-    values = tuple(rating(value) for value in ratings)
-    known = len(values) == len(pieces) and any(value is not None for value in values)
-    return Given("".join(pieces), steps=pieces, ratings=values if known else ())
-
-
-def rating(value: Any) -> float | None:
-    """Return a label as a value from 0 to 1; None for what is no such thing."""
-    return float(value) if isinstance(value, bool | int | float) and 0 <= value <= 1 else None
 
 
 def _texts(value: Any) -> bool:
@@ -67,12 +60,24 @@ def _listed(row: Row) -> Row:
     return {"solutions": [given(steps, labels, between if isinstance(between, str) else BETWEEN)]}
 
 
+def _listed_doubts(row: Row) -> Iterator[str]:
+    labels, label, steps = row.get("labels"), row.get("label"), len(row["steps"])
+    if isinstance(labels, list):
+        yield from doubted("labels", labels, steps)
+    if isinstance(label, int) and not -1 <= label < steps:
+        yield f"label: {label} is none of the {steps} steps (from 0; -1: no error)"
+
+
 def _is_trl(row: Row) -> bool:
     return isinstance(row.get("prompt"), str) and _texts(row.get("completions")) and isinstance(row.get("labels"), list)
 
 
 def _trl(row: Row) -> Row:
     return {"problem": row["prompt"].rstrip(), "solutions": [given(row["completions"], row["labels"])]}
+
+
+def _trl_doubts(row: Row) -> Iterator[str]:
+    return doubted("labels", row["labels"], len(row["completions"]))
 
 
 def _is_shepherd(row: Row) -> bool:
@@ -82,13 +87,21 @@ def _is_shepherd(row: Row) -> bool:
 
 def _shepherd(row: Row) -> Row:
     """Read `input`, with a tag after each step, and `label`, the same with + or - in the tag's place."""
-    text, label, start = row["input"], row["label"], _shepherd_start(row["input"])
+    text, start = row["input"], _shepherd_start(row["input"])
     pieces = text.split(TAG)[:-1]
-    ends = [sum(len(piece) for piece in pieces[: n + 1]) + n for n in range(len(pieces))]
-    signs = [{"+": 1, "-": 0}.get(label[end : end + 1]) for end in ends]
     steps = [piece.strip() for piece in [pieces[0][start:], *pieces[1:]]]
     task = {"dataset": row["task"]} if isinstance(row.get("task"), str) else {}
-    return {"problem": text[:start].rstrip(), "solutions": [given(steps, signs, "\n")], **task}
+    return {"problem": text[:start].rstrip(), "solutions": [given(steps, _signs(row), "\n")], **task}
+
+
+def _signs(row: Row) -> list[int | None]:
+    """Return what stands in `label` where each tag of `input` does."""
+    lengths = itertools.accumulate(len(piece) for piece in row["input"].split(TAG)[:-1])
+    return [{"+": 1, "-": 0}.get(row["label"][end + n : end + n + 1]) for n, end in enumerate(lengths)]
+
+
+def _shepherd_doubts(row: Row) -> Iterator[str]:
+    return (f"label: no + or - after step {n} (from 0)" for n, sign in enumerate(_signs(row)) if sign is None)
 
 
 def _shepherd_start(text: str) -> int:
@@ -145,50 +158,23 @@ def _paths(steps: Iterable[Row]) -> Iterator[Given]:
 
 
 def _opinion(candidate: Row) -> float | None:
-    return {-1: 0.0, 0: 0.5, 1: 1.0}.get(candidate["rating"]) if isinstance(candidate.get("rating"), int) else None
+    return OPINIONS.get(candidate["rating"]) if isinstance(candidate.get("rating"), int) else None
 
 
-def _is_aps(row: Row) -> bool:
-    prefixes = row.get("reasoning_steps")
-    if not isinstance(row.get("question"), str) or not isinstance(prefixes, list):
-        return False
-    return all(isinstance(one, Mapping) and isinstance(one.get("solution_prefix"), str) for one in prefixes)
-
-
-def _aps(row: Row) -> Row:
-    """Read the prefixes of a tree of rollouts, each with its hit rate; every longest one is a solution."""
-    question, prefixes = (
-        row["question"],
-        {one["solution_prefix"]: one.get("mc_value") for one in row["reasoning_steps"]},
+def _prm800k_doubts(row: Row) -> Iterator[str]:
+    steps = row["label"]["steps"]
+    ratings = [one.get("rating") for step in steps for one in step.get("completions") or []]
+    known = (None, -1, 0, 1)
+    return (
+        f"rating: {said(one)} is none of -1, 0, 1" for one in ratings if not any(one is x or one == x for x in known)
     )
-    rated = sorted((text[len(question) :], value) for text, value in prefixes.items() if text.startswith(question))
-    paths = [zip(*path, strict=True) for path in _longest(rated)]
-    solutions = [given(texts, values, "") for texts, values in paths]
-    unnamed = {"question_id": None}  # numbers a row's place, and repeats over files
-    return {"problem": question, "answer": row.get("final_answer"), "solutions": solutions, **unnamed}
-
-
-def _longest(rated: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
-    """Yield each sorted text that begins no other, as the pieces that the texts it begins with cut it into."""
-    path: list[tuple[str, Any]] = []
-    before = ""
-    for text, value in rated:
-        if not text.strip():
-            continue
-        if path and not text.startswith(before):
-            yield list(path)
-        while path and not text.startswith(before):
-            before = before[: -len(path.pop()[0])]
-        path.append((text[len(before) :], value))
-        before = text
-    if path:
-        yield path
 
 
 KINDS: Final = (
-    Kind("PRM800K", _is_prm800k, _prm800k),
-    Kind("Math-Shepherd", _is_shepherd, _shepherd),
-    Kind("MATH-APS", _is_aps, _aps),
-    Kind("TRL stepwise supervision", _is_trl, _trl),
-    Kind("lists of steps", _is_listed, _listed),
+    Kind("PRM800K", _is_prm800k, _prm800k, _prm800k_doubts),
+    Kind("trees of rated steps", trees.is_rated, trees.rated, trees.rated_doubts),
+    Kind("Math-Shepherd", _is_shepherd, _shepherd, _shepherd_doubts),
+    Kind("MATH-APS", trees.is_aps, trees.aps, trees.aps_doubts),
+    Kind("TRL stepwise supervision", _is_trl, _trl, _trl_doubts),
+    Kind("lists of steps", _is_listed, _listed, _listed_doubts),
 )

@@ -40,7 +40,7 @@ class Judge(Protocol):
         ...
 
 
-_TAGS = r"paragraph|analysis|conclusion|problem|solution|think"
+_TAGS = r"paragraph|analysis|conclusion|problem|reference|solution|think"
 _FENCED = re.compile(
     rf"<(?=\s{{0,4}}/?\s{{0,4}}(?:{_TAGS})(?![A-Za-z])"  # the prompts' own tags, and the end of a model's reasoning
     r"|[|｜][^<>|｜\n]{2,60}[|｜]>"  # noqa: RUF001 - <|im_start|> and its kin; one family has full-width bars

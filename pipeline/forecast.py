@@ -119,7 +119,7 @@ def _again(row: Row, plan: str, recipe: Recipe) -> tuple[float, bool]:
         spent += probe.tries * left[probe.prefix]
         return Tally(drawn.count(True), drawn.count(False), probe.tries - len(drawn))
 
-    rolling = probes.PLANS[plan](len(steps), row["outcome"], row["judge_first_error"], recipe.plan())
+    rolling = probes.PLANS[plan](len(steps), row["outcome"], row["judge_first_error"], recipe.plan(row["level"]))
     estimate = probes.simulate(rolling, answer)
     verdict = Verdict(row["judge_first_error"], tuple(row["judge_votes"]), row["judge_reason"])
     trace = Trace(row["problem"], tuple(steps), row["answer"])

@@ -6,8 +6,8 @@ from collections.abc import Awaitable
 from functools import cached_property
 from typing import Any, TypeVar
 
-from data.asks import Ask, Reply
-from data.errors import Died, SettingError
+from data.asks import Ask, Message, Reply
+from data.errors import Died, Refused, SettingError
 from pipeline import logs
 from pipeline.engines.make import make
 from pipeline.limiter import Limited
@@ -34,22 +34,27 @@ class EngineActor:
         """Return the engine's identity; an endpoint has to be asked for it."""
         if isinstance(self._engine, Limited):
             await self._engine.connect()
+            if self._specification in self._recipe.scorers:
+                await self._try()
         return self._engine.model
 
     async def reply(self, ask: Ask, model: str) -> Reply:
         """Answer as the engine does. Raises SettingError where it is no longer `model`, after a restart."""
         reply = await self._alive(self._engine.reply(ask))
-        if self._engine.model != model:
-            raise SettingError(f"{model} has become {self._engine.model} while the run went on")
+        self._same(model)
         return reply
 
-    async def score(self, ask: Ask, text: str) -> Scores:
-        """Score as the engine does."""
-        return await self._alive(self._engine.score(ask, text))
+    async def score(self, ask: Ask, text: str, model: str) -> Scores:
+        """Score as the engine does. Raises as `reply`."""
+        scores = await self._alive(self._engine.score(ask, text))
+        self._same(model)
+        return scores
 
     async def health(self) -> dict[str, Any]:
-        """Return how busy the engine is, and of an endpoint, what its limiter has seen."""
+        """Return how busy the engine is; of vLLM its prefix cache's hits, of an endpoint what its limiter has seen."""
         told: dict[str, Any] = {"held": self._occupancy.held, "idle": round(self._occupancy.idle, 4)}
+        if (hits := getattr(self._engine, "prefix_hits", None)) is not None:
+            told["prefix_hits"] = round(hits, 4)
         if not isinstance(self._engine, Limited):
             return told
         seen = self._engine.counts()
@@ -59,6 +64,21 @@ class EngineActor:
     async def said(self) -> list[logs.Entry]:
         """Return what this process has logged since it was last asked."""
         return self._records.take()
+
+    async def _try(self) -> None:
+        """Score something: few endpoints can, and a run should not end without a reward. Raises SettingError."""
+        try:
+            await self._engine.score(Ask((Message("user", "What is 1 + 1?"),)), "The answer is 2.")
+        except Refused as error:
+            raise SettingError(
+                f"credit needs log-probabilities of solutions, and {error}: name vllm:MODEL, openai:MODEL@URL of a "
+                "vLLM server, or, for a base model, openai:MODEL@URL#plain of one whose completions have echo and "
+                "logprobs (credit.policy, credit.reference)"
+            ) from None
+
+    def _same(self, model: str) -> None:
+        if self._engine.model != model:
+            raise SettingError(f"{model} has become {self._engine.model} while the run went on")
 
     async def _alive(self, answer: Awaitable[T]) -> T:
         try:

@@ -5,10 +5,12 @@ requests in flight come back and are recorded, and whoever wants more gets `Drai
 """
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import astuple, dataclass, field, replace
+from functools import partial
 
-from data.asks import Ask, Reply, key
+from data.asks import Ask, Reply, Sample, key, score_key
 from data.errors import PipelineError
 from data.ledger import Ledger
 from data.segments import Entry
@@ -21,7 +23,10 @@ class Drained(PipelineError):
 
 @dataclass(slots=True)
 class Paid:
-    """Samples asked of a model and recalled instead; tokens `written` by it, and `read`: prompts, once a request."""
+    """Samples and scores asked of a model, and recalled instead; tokens `written` by it.
+
+    `read` are prompts, once a request, and texts that were scored.
+    """
 
     asked: int = 0
     recalled: int = 0
@@ -51,7 +56,8 @@ class Remembering:
         if new and self.stopping.is_set():
             raise Drained("stopped before this was asked")
         for start, count in _stretches(new):
-            self._request(replace(ask, first=ask.first + start, n=count), keys[start : start + count])
+            part = replace(ask, first=ask.first + start, n=count)
+            self._request(partial(self.engine.reply, part), keys[start : start + count])
         self.paid.recalled += len(keys) - len(new)
         waited = [self._flying.get(k) or self._recall(k) for k in keys]
         await asyncio.wait(waited)  # unlike gather, this cancels nothing that others wait for
@@ -59,8 +65,22 @@ class Remembering:
         return Reply(tuple(entry.sample for entry in entries), entries[0].prompt_tokens)
 
     async def score(self, ask: Ask, text: str) -> Scores:
-        """Score through the engine; scores are cheap and not recorded."""
-        return await self.engine.score(ask, text)
+        """Return a text's scores, likewise: they are recorded as a sample that nobody wrote."""
+        one = score_key(self.model, ask, text)
+        known = self.ledger.find(one) is not None or one in self._flying
+        if not known:
+            if self.stopping.is_set():
+                raise Drained("stopped before this was asked")
+            self._request(partial(self._score, ask, text), [one])
+        self.paid.recalled += known
+        waited = self._flying.get(one) or self._recall(one)
+        await asyncio.wait([waited])
+        return _scores(waited.result())
+
+    async def _score(self, ask: Ask, text: str) -> Reply:
+        scores = await self.engine.score(ask, text)
+        body = json.dumps([scores.prompt_tokens, scores.tokens, scores.logprobs], separators=(",", ":"))
+        return Reply((Sample(body, "stop", 0),), scores.prompt_tokens + len(scores.tokens))
 
     def _recall(self, key: bytes) -> "asyncio.Future[Entry]":
         """Return what the ledger holds, in the form of a request that has come back."""
@@ -70,18 +90,18 @@ class Remembering:
         done.set_result(entry)
         return done
 
-    def _request(self, ask: Ask, keys: list[bytes]) -> None:
+    def _request(self, send: Callable[[], Awaitable[Reply]], keys: list[bytes]) -> None:
         """Start a request; its samples' futures exist before anybody else can look."""
         for one in keys:
             self._flying[one] = asyncio.get_running_loop().create_future()
-        request = asyncio.create_task(self._fetch(ask, keys))
+        request = asyncio.create_task(self._fetch(send, keys))
         self._requests.add(request)
         request.add_done_callback(self._requests.discard)
 
-    async def _fetch(self, ask: Ask, keys: list[bytes]) -> None:
+    async def _fetch(self, send: Callable[[], Awaitable[Reply]], keys: list[bytes]) -> None:
         """Ask and record. Whatever fails, be it the disk, reaches those who wait, and is not remembered."""
         try:
-            reply = await self.engine.reply(ask)
+            reply = await send()
             for one, sample in zip(keys, reply.samples, strict=True):
                 self.ledger.append(one, sample, reply.prompt_tokens)
         except BaseException as error:
@@ -103,6 +123,11 @@ class Remembering:
         else:
             future.set_exception(error)
             future.exception()  # marks it as seen: where nobody waits any more it is no news
+
+
+def _scores(entry: Entry) -> Scores:
+    prompt_tokens, tokens, logprobs = json.loads(entry.sample.text)
+    return Scores(tuple(tokens), tuple(logprobs), prompt_tokens)
 
 
 def _stretches(indices: list[int]) -> Iterator[tuple[int, int]]:

@@ -194,7 +194,8 @@ def paid(place: Place) -> dict[str, Paid]:
 def _stands(state: Mapping[str, Any]) -> str:
     """Say how an engine is; of an endpoint, how its requests fare."""
     if "sent" not in state:
-        return "DOWN" if state.get("down") else f"up; {state['held']:,} asks in hand, idle {state['idle']:.1%}"
+        hits = f", prefix cache {state['prefix_hits']:.1%}" if "prefix_hits" in state else ""
+        return "DOWN" if state.get("down") else f"up; {state['held']:,} asks in hand, idle {state['idle']:.1%}{hits}"
     errors = ", ".join(f"{count:,} {cause}" for cause, count in sorted(state["errors"].items()))
     down = "DOWN; " if state["down"] else ""
     return (

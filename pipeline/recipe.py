@@ -45,7 +45,13 @@ def build(values: Mapping[str, Any]) -> Recipe:
         faults = [fault for fault in error.errors() if fault["type"] != "too_short"] or error.errors()
         raise SettingError("; ".join(_told(fault) for fault in faults)) from None
     _check_knobs(recipe.scripted)
-    recipe.consensus.made(), recipe.script(), recipe.plan(), split.named(recipe.split)
+    (
+        recipe.consensus.made(),
+        recipe.script(),
+        recipe.plan(),
+        split.named(recipe.split),
+        recipe.data.selection(given=True),
+    )
     return recipe
 
 
@@ -81,6 +87,7 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
     roles = {"completer": (recipe.completer.engine, recipe.completer.plan != "none")}
     roles |= {f"judge.{i}": (j.engine, j.asks) for i, j in enumerate(recipe.judge)}
     roles |= {f"policy.{i}": (p.engine, sampled) for i, p in enumerate(recipe.policy)}
+    roles |= _scoring(recipe)
     for role, (engine, needed) in roles.items():
         if needed and not engine:
             raise SettingError(_missing(role))
@@ -89,9 +96,29 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
             raise SettingError(f"{role}.engine={engine!r}: give one of {', '.join(ENGINES)}{_near(engine, ENGINES)}")
         if kind == "openai":
             address(engine)
-        if engine == "embedded" and recipe.data.source != "arith" and needed:
-            raise SettingError(f"{role}.engine=embedded knows only DATASET=arith, not {recipe.data.source!r}")
+        file = recipe.solutions == "given" and Path(recipe.data.source).suffix  # it may be one of arith's solutions
+        if kind == "embedded" and recipe.data.source != "arith" and needed and not file:
+            raise SettingError(f"{role}.engine={engine} knows only DATASET=arith, not {recipe.data.source!r}")
+    if recipe.by_rate and sampled and sum(p.samples for p in recipe.policy) < 2:
+        raise SettingError("skip and completer.harder go by a problem's pass rate: set policy.samples=2 or more")
     check_rule(recipe)
+
+
+def _scoring(recipe: Recipe) -> dict[str, tuple[str, bool]]:
+    """Return the roles of credit. Raises SettingError where they cannot give rewards that mean anything."""
+    asked, scorers = recipe.credit, recipe.scorers
+    if not asked.reference:
+        if asked.policy:
+            raise SettingError("credit.policy is compared with credit.reference: name that, too")
+        return {}
+    if "" in scorers:
+        raise SettingError("credit.reference needs a model to compare with it: set POLICY or credit.policy")
+    if scorers == {asked.reference}:
+        raise SettingError(f"credit.reference={asked.reference!r} is the policy itself: every log-ratio would be 0")
+    for engine in scorers:
+        if engine.startswith("openai:") and address(engine).continuing == "shown":
+            raise SettingError(f"{engine} cannot score a solution, which credit needs: see docs/credit.md")
+    return {"credit.reference": (asked.reference, True), "credit.policy": (asked.policy, bool(asked.policy))}
 
 
 def check_rule(recipe: Recipe) -> None:

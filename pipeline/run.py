@@ -49,10 +49,18 @@ class Run:
         return {"recipe": recipe, "fingerprint": self.fingerprint, "versions": json.dumps(versions(), sort_keys=True)}
 
 
-def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledger: str | None = None) -> Run:
+def start(
+    out: str,
+    recipe: Recipe,
+    solutions: int,
+    *,
+    again: bool = False,
+    ledger: str | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Run:
     """Open `out` for a recipe, making it where it is new. Raises RunError where it belongs to another recipe.
 
-    One in which nothing was asked yet, since no engine was there, is as new.
+    One in which nothing was asked yet, since no engine was there, is as new. `data`: facts about the source.
     """
     place = places.at(out)
     fingerprint = recipe.fingerprint(wordings(recipe))
@@ -61,17 +69,23 @@ def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledg
         known = None
     if known and not again:
         _refuse_changes(place, known, recipe, fingerprint)
+        _refuse_contamination(place, known.get("data") or {}, data or {})
     bits = known["bits"] if known else shards.bits_for(solutions)
     shared: str | None = _resolved(ledger) if ledger else (known or {}).get("ledger")
     name = (known or {}).get("id") or uuid.uuid4().hex[:12]
     run = Run(name, place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
     same = known if known and known["fingerprint"] == fingerprint else {}
-    write(run, shared, same.get("refiltered"))
+    write(run, shared, same.get("refiltered"), data)
     return run
 
 
-def write(run: Run, ledger: str | None, refiltered: Mapping[str, str] | None = None) -> None:
-    """Write run.json; `ledger` where it is shared, `refiltered` what tells of the run this one was made of."""
+def write(
+    run: Run, ledger: str | None, refiltered: Mapping[str, str] | None = None, data: Mapping[str, Any] | None = None
+) -> None:
+    """Write run.json; `ledger` where it is shared, `refiltered` what tells of the run this one was made of.
+
+    `data` are facts about the source, as `Loaded.facts`.
+    """
     told = {
         "id": run.id,
         "recipe": run.recipe.dump(),
@@ -80,7 +94,9 @@ def write(run: Run, ledger: str | None, refiltered: Mapping[str, str] | None = N
         "ledger": ledger,
         "versions": versions(),
     }
-    (run.place / FILE).write(_text(told | ({"refiltered": dict(refiltered)} if refiltered else {})))
+    told |= {"refiltered": dict(refiltered)} if refiltered else {}
+    told |= {"data": dict(data)} if data else {}
+    (run.place / FILE).write(_text(told))
 
 
 def find(out: str) -> Run:
@@ -97,6 +113,11 @@ def find(out: str) -> Run:
         known["fingerprint"],
         _made(place, known),
     )
+
+
+def facts(out: str) -> dict[str, Any]:
+    """Return what run.json says of the source: its commit, what it was freed of, how much that was."""
+    return (_read(places.at(out)) or {}).get("data") or {}
 
 
 def ledger(out: str) -> str:
@@ -199,6 +220,19 @@ def _refuse_changes(place: Place, known: dict[str, Any], recipe: Recipe, fingerp
         f"{place} was made with another recipe:\n{changed}\nGive another directory, sharing what was paid for "
         f"(OUT=... LEDGER={place / LEDGER}), or label this one again from its ledger (AGAIN=1)"
     )
+
+
+def _refuse_contamination(place: Place, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to take problems in again of which a run was freed, since an evaluation set cannot be loaded now."""
+    sizes = now.get("against") or {}
+    lost = [
+        name for name, size in (before.get("against") or {}).items() if size is not None and sizes.get(name) is None
+    ]
+    if lost:
+        raise RunError(
+            f"{place} was freed of problems that are in {', '.join(lost)}, which cannot be loaded now: give the "
+            "command again where they can be, or label the run again without (AGAIN=1)"
+        )
 
 
 def _difference(before: object, after: object, name: str = "") -> Iterator[str]:

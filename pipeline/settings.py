@@ -1,4 +1,4 @@
-"""Every setting of a run, typed, with a sentence each; `pipeline/recipe.py` reads them.
+"""Every setting of a run, typed, with a sentence each (which problems: data_settings.py); recipe.py reads them.
 
 What decides labels is hashed into the recipe's fingerprint; where, how fast and how far a run goes is not (`cluster`,
 `budget`, `data.limit`), nor what only its card says (`license`).
@@ -7,38 +7,24 @@ What decides labels is hashed into the recipe's fingerprint; where, how fast and
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, PositiveInt
 
 from data import asks
 from data.schema import SCHEMA_VERSION
 from judges.panel import Rule as PanelRule
+from pipeline.data_settings import Data, Settings
 from pipeline.engines.scripted import Script
 from pipeline.memory import Paid
 from stages import consensus, posterior, probes, solve
 
-ENGINES = ("embedded", "scripted", "vllm:MODEL", "openai:MODEL@URL")
+ENGINES = ("embedded", "embedded:FOLDER", "scripted", "vllm:MODEL", "openai:MODEL@URL")
 _PRIOR = posterior.DEFAULT
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-
-
-class Data(_Settings):
-    """Which problems."""
-
-    source: str = Field("arith", description="a known name, a file (.jsonl .json .csv .parquet), or a Hub owner/name")
-    limit: int | None = Field(None, ge=1, description="the first so many problems; all where not given")
-    columns: dict[str, str | list[str]] = Field(default_factory=dict, description="problem, gold, id, level, solutions")
-    revision: str | None = Field(None, description="commit of a Hub dataset")
-    config: str | None = Field(None, description="configuration of a Hub dataset")
-    split: str | None = Field(None, description="split of a Hub dataset")
-    seed: int = Field(0, ge=0, description="for problems that are made on the spot")
-
-
-class Sampling(_Settings):
+class Sampling(Settings):
     """How a role's tokens are drawn."""
 
     temperature: float = Field(1.0, ge=0, description="0 is greedy")
@@ -53,7 +39,7 @@ class Sampling(_Settings):
         return asks.Sampling(**self.model_dump())
 
 
-class Policy(_Settings):
+class Policy(Settings):
     """Who solves; several policies may share a run."""
 
     engine: str = Field("", description=" | ".join(ENGINES))
@@ -63,7 +49,7 @@ class Policy(_Settings):
     sampling: Sampling = Sampling()
 
 
-class Prior(_Settings):
+class Prior(Settings):
     """What the plan `sequential` believes before it asks; `python -m bench.fit` learns it from a run."""
 
     exact: float = Field(_PRIOR.exact, description="if the judge names a step: how often that is the first error,")
@@ -72,19 +58,25 @@ class Prior(_Settings):
     none: float = Field(_PRIOR.none, description="how often there is none; the four are relative weights")
     good: tuple[float, float] = Field(_PRIOR.good, description="Beta(a, b) of the hit rate of prefixes without error")
     bad: tuple[float, float] = Field(_PRIOR.bad, description="Beta(a, b) of the hit rate of prefixes with one")
-    passed: float = Field(_PRIOR.passed, description="how often a right answer that the judge passes has no error")
+    passed: Share | dict[str, Share] | None = Field(
+        None, description="how often a right answer that the judge passes has no error, or so by level; unknown if None"
+    )
 
-    def made(self) -> posterior.Prior:
-        """Return the same as the plan takes it."""
-        return posterior.Prior(**self.model_dump())
+    def made(self, level: str | None = None) -> posterior.Prior:
+        """Return the same as the plan takes it, for a problem of some level."""
+        passed = self.passed.get(level or "") if isinstance(self.passed, dict) else self.passed
+        return posterior.Prior(**{**self.model_dump(), "passed": passed})
 
 
-class Completer(_Settings):
+class Completer(Settings):
     """Who rolls prefixes out, and which ones."""
 
     engine: str = ""
     plan: Literal["confirm", "sequential", "bisect", "exhaustive", "none"] = "confirm"
     tries: int = Field(8, ge=1, description="decided rollouts needed to call a prefix unreachable")
+    harder: tuple[tuple[Share, PositiveInt], ...] = Field(
+        (), description="[pass rate, tries]: problems solved less often get these tries; [[0.1, 128], [0.9, 64]]"
+    )
     spare: int = Field(8, ge=0, description="rollouts that may replace ones that were cut off")
     wave: int = Field(
         1, ge=1, description="rollouts asked for at first where sampling may stop early; see stages/probes.py"
@@ -99,10 +91,10 @@ class Completer(_Settings):
     sampling: Sampling = Sampling()
 
 
-class Judge(_Settings):
+class Judge(Settings):
     """Who judges; several judges make a panel."""
 
-    kind: Literal["critique", "critique_brief", "first_error", "equations", "given"] = "critique"
+    kind: Literal["critique", "critique_brief", "critique_reference", "first_error", "equations", "given"] = "critique"
     engine: str = Field("", description="not needed by equations and given, which ask no model")
     votes: int = Field(1, ge=1, description="replies asked for; the plurality counts")
     retries: int = Field(1, ge=0, description="times a reply that cannot be read is asked for again")
@@ -114,13 +106,15 @@ class Judge(_Settings):
         return self.kind not in {"equations", "given"}
 
 
-class Consensus(_Settings):
+class Consensus(Settings):
     """When judge and rollouts agree; see stages/consensus.py."""
 
     rule: consensus.Rule = "first_error"
     threshold: float = 0.0
     progress: float | None = None
-    error: float = Field(0.02, description="rule posterior, plan sequential: a label may be wrong as often as this")
+    error: float = Field(
+        0.02, description="rule posterior, plan sequential: a label with a posterior may be wrong so often"
+    )
 
     @property
     def rates(self) -> bool:
@@ -132,7 +126,15 @@ class Consensus(_Settings):
         return consensus.Settings(**self.model_dump())
 
 
-class VLLM(_Settings):
+class Credit(Settings):
+    """Process rewards from log-ratios, a column of their own that decides nothing; see docs/credit.md."""
+
+    reference: str = Field("", description="the engine a policy is compared with; no rewards where not given")
+    policy: str = Field("", description="the engine that is compared; each solution's own policy where not given")
+    eta: float = Field(100.0, gt=0, description="how many nats of log-ratio weigh as much as the outcome")
+
+
+class VLLM(Settings):
     """How vLLM runs a model; what decides its replies. Where and on how many GPUs is the cluster's part."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
@@ -141,9 +143,10 @@ class VLLM(_Settings):
     chat_template: str | None = Field(None, description="a Jinja file; the model's own if None")
     revision: str | None = Field(None, description="commit of a Hub model")
     tokenizer: str | None = Field(None, description="Hub id or folder of another tokenizer; the model's own if None")
+    load_format: str = Field("auto", description="safetensors, gguf, runai_streamer ...; dummy: random weights")
 
 
-class Cluster(_Settings):
+class Cluster(Settings):
     """Where and how fast; never what."""
 
     workers: int | None = Field(None, ge=1, description="processes that label solutions; one for 16 copies of vllm")
@@ -177,7 +180,7 @@ class Cluster(_Settings):
         return self.gpus.get(specification, 1) if isinstance(self.gpus, dict) else self.gpus
 
 
-class Budget(_Settings):
+class Budget(Settings):
     """What a run may cost, all its drivers together: used up, the run stops; with a larger one it goes on."""
 
     tokens: int | None = Field(None, ge=1, description="written by all models")
@@ -205,7 +208,7 @@ class Budget(_Settings):
         return None
 
 
-class Recipe(_Settings):
+class Recipe(Settings):
     """All settings of a run."""
 
     data: Data = Data()
@@ -214,10 +217,14 @@ class Recipe(_Settings):
         None, description="given ones are used where a problem has any"
     )
     policy: tuple[Policy, ...] = Field((Policy(),), min_length=1)
+    skip: tuple[Literal["all_right", "all_wrong"], ...] = Field(
+        (), description="problems that are not labelled: those whose solutions all reach the gold answer, or none does"
+    )
     completer: Completer = Completer()
     judge: tuple[Judge, ...] = Field((Judge(),), min_length=1)
     panel: PanelRule = Field("majority", description="how several judges become one verdict")
     consensus: Consensus = Consensus()
+    credit: Credit = Credit()
     cluster: Cluster = Cluster()
     budget: Budget = Budget()
     vllm: VLLM = VLLM()
@@ -243,7 +250,20 @@ class Recipe(_Settings):
     def engines(self, *, sampled: bool) -> list[str]:
         """Return the engines that are asked; only where solutions are `sampled`, the policies."""
         roles = {p.engine for p in self.policy if sampled} | {j.engine for j in self.judge if j.asks}
-        return sorted(roles | ({self.completer.engine} if self.completer.plan != "none" else set()))
+        return sorted(roles | self.scorers | ({self.completer.engine} if self.completer.plan != "none" else set()))
+
+    @property
+    def scorers(self) -> set[str]:
+        """The engines that score solutions for their credit."""
+        own = {self.credit.policy} if self.credit.policy else {p.engine for p in self.policy}
+        return own | {self.credit.reference} if self.credit.reference else set()
+
+    @property
+    def self_judged(self) -> bool:
+        """Whether nobody but the policies themselves decides about what they sampled."""
+        judges = {judge.engine for judge in self.judge}
+        own = judges <= {policy.engine for policy in self.policy} and all(judge.asks for judge in self.judge)
+        return own and self.consensus.rule == "judge"
 
     @property
     def workers(self) -> int:
@@ -259,11 +279,18 @@ class Recipe(_Settings):
     def _copies(self) -> int:
         return sum(self.cluster.copies(one) for one in self.engines(sampled=True) if one.startswith("vllm:"))
 
-    def plan(self) -> probes.Settings:
-        """Return the plan's settings."""
+    def plan(self, level: str | None = None, rate: float | None = None) -> probes.Settings:
+        """Return the plan's settings for a problem of some level, whose samples are right at a known `rate`."""
         asked = self.completer
-        counts = asked.tries, asked.spare, asked.wave, asked.width, asked.truncate
-        return probes.Settings(*counts, self.consensus.error, asked.give_up, asked.prior.made())
+        harder = sorted(asked.harder) if rate is not None else []
+        tries = next((tries for below, tries in harder if (rate or 0) < below), asked.tries)
+        counts = tries, asked.spare, asked.wave, asked.width, asked.truncate
+        return probes.Settings(*counts, self.consensus.error, asked.give_up, asked.prior.made(level))
+
+    @property
+    def by_rate(self) -> bool:
+        """Whether what is done about a solution depends on how often its problem is solved."""
+        return bool(self.skip or self.completer.harder)
 
     def dump(self) -> dict[str, Any]:
         """Return all settings as plain values, for run.json and the shards' metadata."""

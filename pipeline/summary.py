@@ -21,8 +21,11 @@ COLUMNS = [
     "mc_first_error",
     "judge_first_error",
     "posterior",
+    "rewards",
+    "rewards_reason",
     "tokens",
 ]
+CREDITED = "credited"
 
 
 @dataclass(slots=True)
@@ -44,8 +47,9 @@ class Score:
 class Summary:
     """Counts over all sealed rows of a run.
 
-    `problems` is None where an old shard did not count them. `weighed` labels that were kept have a posterior; `wrong`
-    of them are expected to be wrong.
+    `problems` is None where an old shard did not count them. `weighed` labels that were kept have a posterior, `wrong`
+    of them are expected to be wrong; `witnessed` have none. `credit` counts solutions that have rewards as credited,
+    the others by why they have none.
     """
 
     solutions: int = 0
@@ -53,9 +57,11 @@ class Summary:
     problems: int | None = 0
     weighed: int = 0
     wrong: float = 0.0
+    witnessed: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     scores: dict[str, Score] = field(default_factory=dict)
+    credit: Counter[str] = field(default_factory=Counter)
 
     def count(self, row: Row) -> None:
         """Count one row."""
@@ -63,11 +69,14 @@ class Summary:
         self.kept += row["kept"]
         if row["kept"] and row["posterior"] is not None:
             self.weighed, self.wrong = self.weighed + 1, self.wrong + 1 - row["posterior"]
+        self.witnessed += row["kept"] and row["posterior"] is None
         self.reasons.update([] if row["kept"] else [row["reason"]])
         self.tokens.update(row["tokens"])
-        if (truth := _truth(row)) is not None:
+        if row["rewards"] is not None or row["rewards_reason"]:
+            self.credit[row["rewards_reason"] or CREDITED] += 1
+        if (known := truth(row)) is not None:
             for name, claim in CLAIMS.items():
-                self.scores.setdefault(name, Score()).count(claim(row), truth)
+                self.scores.setdefault(name, Score()).count(claim(row), known)
 
     def add(self, counts: Mapping[str, Any]) -> None:
         """Add what another one counted, as `counted` gives it."""
@@ -76,8 +85,10 @@ class Summary:
         problems = counts.get("problems")
         self.problems = None if self.problems is None or problems is None else self.problems + problems
         self.weighed, self.wrong = self.weighed + counts.get("weighed", 0), self.wrong + counts.get("wrong", 0.0)
+        self.witnessed += counts.get("witnessed", 0)
         self.reasons.update(counts["reasons"])
         self.tokens.update(counts["tokens"])
+        self.credit.update(counts.get("credit", {}))
         for name, other in counts["scores"].items():
             score = self.scores.setdefault(name, Score())
             score.claimed, score.right = score.claimed + other["claimed"], score.right + other["right"]
@@ -95,8 +106,16 @@ class Summary:
             f"{spent['solve']:,.0f}, rollouts {spent['rollout']:,.0f}, judge {spent['judge']:,.0f}), "
             f"{spent['rollouts']:.1f} rollouts"
         )
+        if self.credit:
+            yield "process rewards: " + ", ".join(f"{why} {count:,}" for why, count in self.credit.most_common())
         if self.weighed:
-            yield f"expected to be wrong, by their posteriors: {self.wrong / self.weighed:.1%} of the labels kept"
+            share = f"{self.wrong / self.weighed:.1%} of {self.weighed:,}"
+            yield f"expected to be wrong, by their posteriors: {share} labels kept"
+        if self.weighed and self.witnessed:
+            yield (
+                f"kept without a posterior: {self.witnessed:,} right answers in which the judge finds no error; no "
+                "rollout shows how many hold one, only the judge's miss rate does (completer.prior.passed)"
+            )
         if self.scores:
             yield "first error against the truth:  labelled   of them right"
         for name, score in self.scores.items():
@@ -105,7 +124,7 @@ class Summary:
             yield f"  {name:<28} {labelled:>9.1%}   {precision:>9.1%}   ({score.right} of {score.claimed})"
 
 
-def _truth(row: Row) -> int | None:
+def truth(row: Row) -> int | None:
     """Return the true first error where it can be known: a file of the user's may be called arith, too."""
     if row["dataset"] != "arith" or not row["steps"]:
         return None
@@ -130,7 +149,8 @@ def counted(rows: Iterable[Row]) -> dict[str, Any]:
         problems.add(row["problem_id"])
     scores = {name: asdict(score) for name, score in summary.scores.items()}
     plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
-    plain |= {"weighed": summary.weighed, "wrong": summary.wrong}
+    plain |= {"weighed": summary.weighed, "wrong": summary.wrong, "witnessed": summary.witnessed}
+    plain |= {"credit": dict(summary.credit)}
     return {"solutions": summary.solutions, "kept": summary.kept, "problems": len(problems), **plain}
 
 

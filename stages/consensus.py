@@ -30,6 +30,8 @@ Reason = Literal[
     "judge_later",  # the judge names a later step than the rollouts
     "steps_differ",  # the first errors agree, a later prefix does not
     "judge_unlikely",  # the judge's first error is probably not the true one
+    "all_right",  # the problem is left out: all its solutions are right
+    "all_wrong",  # the problem is left out: none of its solutions is right
 ]
 
 UNDECIDED: Final[frozenset[Reason]] = frozenset(
@@ -39,6 +41,7 @@ UNDECIDED: Final[frozenset[Reason]] = frozenset(
 
 
 _BLOCKED: Final[dict[str | None, Reason]] = {"no_gold": "no_gold", "refused": "refused"}
+_LEFT_OUT: Final[dict[str | None, Reason]] = {"all_right": "all_right", "all_wrong": "all_wrong"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,10 @@ class Settings:
 
     `rule`: first_error keeps where judge and rollouts agree on the first error's position (Lessons, arXiv 2501.07301);
     every_step where they agree on every prefix; mc and judge trust one alone, but never "no error" on an answer known
-    to be wrong; posterior where the judge is right with a probability of at least 1 - `error`. A step is right where
-    its hit rate exceeds `threshold` (0: any hit), or, where `progress` is set, where its rate is at least that share of
-    the rate before it (GenPRM, arXiv 2504.00891: 0.8). Both need rates, so rollouts that were not stopped early.
+    to be wrong; posterior where the judge is right with a probability of at least 1 - `error`, and a right answer that
+    the judge passes, its own witness, where no probability is known. A step is right where its hit rate exceeds
+    `threshold` (0: any hit), or, where `progress` is set, where its rate is at least that share of the rate before it
+    (GenPRM, arXiv 2504.00891: 0.8). Both need rates, so rollouts that were not stopped early.
     """
 
     rule: Rule = "first_error"
@@ -82,6 +86,8 @@ def agree(
         raise ValueError(f"{steps} steps, but {len(estimate.steps)} estimates and a verdict on step {judged}")
     if not steps:
         return _rejected("empty", None)
+    if left_out := _LEFT_OUT.get(estimate.reason):
+        return _rejected(left_out, None)
     labels = tuple(marks(estimate, settings))
     evidence = _Evidence(outcome, estimate, labels, first_error(labels), judged, settings.error)
     conflict = _first_error(evidence)
@@ -146,8 +152,10 @@ def _every_step(seen: _Evidence) -> Reason | None:
 
 
 def _posterior(seen: _Evidence) -> Reason | None:
-    """Trust the judge where that is right with a probability of 1 - error or more."""
+    """Trust the judge where that is right with a probability of 1 - error or more; a witness, where none is known."""
     posterior = seen.estimate.posterior
+    if posterior is None and seen.judged == seen.rolled == NO_ERROR:
+        return None
     if (undecided := _judge(seen)) or posterior is None:
         return undecided or _BLOCKED.get(seen.estimate.reason, "mc_undecided")
     if posterior >= 1 - seen.error:

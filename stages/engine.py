@@ -8,10 +8,14 @@ from data.asks import Ask, Reply
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Log-probabilities (natural log) of a text's tokens given what precedes it; `tokens[i]` has `logprobs[i]`."""
+    """Log-probabilities (natural log) of a text's tokens given what precedes it; `tokens[i]` has `logprobs[i]`.
+
+    The tokens join to the text, but for characters that several tokens share where an engine cannot tell them apart.
+    """
 
     tokens: tuple[str, ...]
     logprobs: tuple[float, ...]
+    prompt_tokens: int = 0
 
 
 class Engine(Protocol):
@@ -30,5 +34,5 @@ class Engine(Protocol):
         ...
 
     async def score(self, ask: Ask, text: str) -> Scores:
-        """Score `text` as the assistant's continuation of `ask`. Raises as `reply` does."""
+        """Score `text` as the assistant's continuation of `ask`, at temperature 1. Raises as `reply` does."""
         ...

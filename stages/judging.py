@@ -1,7 +1,8 @@
 """Put a judge's question to a model: n votes, unparsed ones asked again, the plurality decides.
 
 A reply that cannot be read is a missing vote, never a verdict; ties and refused questions leave the solution
-undecided, with the reason. Only an engine that may answer later (`Unavailable`) raises.
+undecided, with the reason. A judge that refers to a solution of its own is asked for that first. Only an engine that
+may answer later (`Unavailable`) raises.
 """
 
 from dataclasses import replace
@@ -9,11 +10,13 @@ from dataclasses import replace
 from data.asks import Reply, Sample, Sampling
 from data.errors import Refused
 from data.records import Tokens, Trace, Verdict
+from judges.critique import Critique
 from judges.judge import Judge
 from judges.panel import plurality
 from stages.engine import Engine
 
 NO_STEPS = "no steps"
+NO_REFERENCE = "no reference: the judge's own solution was cut off or empty"
 
 
 async def judge(  # noqa: PLR0917 - a stage takes what it needs
@@ -40,6 +43,26 @@ async def judge(  # noqa: PLR0917 - a stage takes what it needs
         readings += [_read(judge, sample, len(trace.steps)) for sample in reply.samples]
         spent = _added(spent, reply)
     return _verdict(readings, None), spent
+
+
+async def refer(  # noqa: PLR0917 - as above
+    trace: Trace, critic: Critique, engine: Engine, votes: int, sampling: Sampling, retries: int = 1
+) -> tuple[Verdict, Tokens]:
+    """Have the judge solve the problem, once for all votes, and judge as above with that beside the trace.
+
+    All solutions of a problem ask for the same reference, so the ledger answers all but the first.
+    """
+    if not any(step.strip() for step in trace.steps):
+        return Verdict(None, (), NO_STEPS), Tokens()
+    try:
+        reply = await engine.reply(replace(critic.solve(trace.problem), sampling=sampling))
+    except Refused as error:
+        return _verdict([], f"refused: {error}"), Tokens()
+    solving, referring = _added(Tokens(), reply), critic.referring(reply.samples[0])
+    if referring is None:
+        return Verdict(None, (), NO_REFERENCE), solving
+    verdict, spent = await judge(trace, referring, engine, votes, sampling, retries)
+    return verdict, replace(spent, judge=spent.judge + solving.judge, prompt=spent.prompt + solving.prompt)
 
 
 def _read(judge: Judge, sample: Sample, steps: int) -> int | None:

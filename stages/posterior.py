@@ -6,7 +6,10 @@ the error, or be lucky. Both rates are unknown, with Beta priors. The solution's
 second kind, but for `none`. See docs/plans.md. Sums and products alone, so that every machine computes the same.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Final
 
 from data.errors import SettingError
@@ -18,11 +21,11 @@ Beta = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What is believed before any rollout; `python -m bench.fit` learns it from a run, all but `passed`.
+    """What is believed before any rollout; `python -m bench.fit` learns it from a run.
 
     `exact`, `earlier`, `later`, `none`: where the first error lies if the judge names a step, as relative weights.
     `good`, `bad`: hit rates of prefixes without and with an error. `passed`: how probable it is that a right answer in
-    which the judge finds no error holds none; no rollout tells.
+    which the judge finds no error holds none: None where nobody has measured it, since no rollout tells.
     """
 
     exact: float = 0.7
@@ -31,11 +34,11 @@ class Prior:
     none: float = 0.1
     good: Beta = (1.0, 1.0)
     bad: Beta = (0.2, 3.8)
-    passed: float = 0.98
+    passed: float | None = None
 
     def __post_init__(self) -> None:
         weights, rates = (self.exact, self.earlier, self.later, self.none), (*self.good, *self.bad)
-        if self.exact <= 0 or min(weights) < 0 or min(rates) <= 0 or not 0 <= self.passed <= 1:
+        if self.exact <= 0 or min(weights) < 0 or min(rates) <= 0 or not 0 <= (self.passed or 0) <= 1:
             raise SettingError(f"a prior needs exact > 0, weights >= 0, rates > 0 and 0 <= passed <= 1, not {self}")
 
     def at(self, judged: int, steps: int) -> "Prior":
@@ -103,3 +106,28 @@ def marginal(seen: Tally, rate: Beta) -> float:
     for drawn, factor in enumerate(factors):
         product *= factor / (a + b + drawn)
     return product
+
+
+def places(tallies: Sequence[Tally], outcome: Outcome, prior: Prior = DEFAULT) -> list[float]:
+    """Return how probable each first error is by rollouts alone: none, then step after step; all alike before them.
+
+    `tallies` are the rollouts from the prefix that ends with each step. Unlike above, each prefix has a hit rate of its
+    own: over a whole solution they differ too much. For measuring, so logarithms will do.
+    """
+    good, bad = ([log_marginal(seen, rate) for seen in tallies] for rate in (prior.good, prior.bad))
+    own = log_marginal(OWN[outcome], prior.bad)
+    before, after = [0.0, *accumulate(good)], [0.0, *accumulate(reversed(bad))][::-1]
+    none = before[-1] if outcome != "different" else -math.inf
+    logs = [none, *(before[step] + after[step] + own for step in range(len(tallies)))]
+    shares = [math.exp(one - max(logs)) for one in logs]
+    return [share / sum(shares) for share in shares]
+
+
+def log_marginal(seen: Tally, rate: Beta) -> float:
+    """Return the logarithm of `marginal`, which cannot become 0 whatever was drawn."""
+    a, b = rate
+    return _beta(a + seen.hits, b + seen.misses) - _beta(a, b)
+
+
+def _beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -25,6 +25,8 @@ Reason = Literal[
     "error_later",  # a hit through the step the judge named
     "cut",  # too few rollouts could be decided
     "posterior",  # the posterior ended the sampling before hits and misses alone told the first error
+    "all_right",  # the problem is left out: all its solutions are right
+    "all_wrong",  # the problem is left out: none of its solutions is right
 ]
 
 
@@ -218,7 +220,7 @@ def _narrow(seen: Tally, settings: Settings) -> bool:
 
 
 def _unnamed(steps: int, outcome: Outcome, judged: int | None, prior: Prior) -> Estimate:
-    """Estimate where the judge named no step, so that there is nothing to ask."""
+    """Estimate where the judge named no step: there is nothing to ask, and of a right answer only `passed` tells."""
     told = _conclude(steps, _graded(steps, outcome), "judge_undecided" if judged is None else "judge_none")
     if judged is None or outcome == "undecided":
         return told

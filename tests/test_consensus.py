@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from data.errors import SettingError
 from data.records import NO_ERROR, Decision, Estimate, Outcome, StepEstimate, Tally, Trace, Verdict
 from stages.consensus import UNDECIDED, Reason, Rule, Settings, agree
+from stages.probes import Reason as ProbeReason
 from stages.probes import bisect, confirm, exhaustive, sequential, simulate, unknown
 
 
@@ -162,6 +163,22 @@ def test_a_posterior_of_zero_tells_how_the_judge_is_contradicted() -> None:
     unjudged = simulate(sequential(3, "different", None), lambda _: Tally())
     assert decide(unjudged, None, settings=Settings("posterior")).reason == "judge_undecided"
     assert decide(unknown(3, "no_gold"), 1, "undecided", Settings("posterior")).reason == "no_gold"
+
+
+def test_a_right_answer_that_the_judge_passes_is_its_own_witness_unless_the_judges_misses_are_known() -> None:
+    passed = simulate(sequential(3, "equal", NO_ERROR), lambda _: Tally())
+    assert decide(passed, NO_ERROR, "equal", Settings("posterior")).labels == (True, True, True)
+    measured = replace(passed, posterior=0.93)
+    assert decide(measured, NO_ERROR, "equal", Settings("posterior")).reason == "mc_undecided"
+    assert decide(measured, NO_ERROR, "equal", Settings("posterior", error=0.1)).kept
+    cut_off = simulate(sequential(3, "undecided", NO_ERROR), lambda _: Tally())
+    assert decide(cut_off, NO_ERROR, "undecided", Settings("posterior")).reason == "mc_undecided"
+
+
+@pytest.mark.parametrize("reason", ["all_right", "all_wrong"])
+@pytest.mark.parametrize("rule", get_args(Rule))
+def test_a_problem_that_is_left_out_is_rejected_as_such_by_every_rule(reason: ProbeReason, rule: Rule) -> None:
+    assert decide(unknown(3, reason), None, settings=Settings(rule)) == Decision(False, None, (), None, reason)
 
 
 def test_an_error_behind_a_right_answer_is_kept_where_it_is_probable_though_hits_disagree() -> None:

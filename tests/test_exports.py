@@ -388,6 +388,7 @@ def test_an_imported_export_holds_the_same_problems_steps_and_labels(tmp_path: P
         ("math-shepherd", "rollout_samples/math_shepherd_7.jsonl"),
         ("prm800k", "rollout_samples/prm800k_raw_6.jsonl"),
         ("jsonl", "rollout_samples/math_aps_3.jsonl"),
+        ("jsonl", "rollout_samples/math_aps_tree_3.jsonl"),
         ("processbench", "processbench/gsm8k.jsonl"),
     ],
 )

@@ -74,7 +74,8 @@ def test_torch_and_transformers_are_for_training_alone() -> None:
     elsewhere = {
         Path(HOMES["vllm"]),
         Path("bench/training.py"),
-    }  # vllm brings them; the other has an environment of its own
+        Path("bench/prl.py"),
+    }  # vllm brings them; the second has an environment of its own, the third trains, as pipeline/model does
     heavy = {"torch", "transformers", "safetensors"}
     users = {path for path in SOURCES if heavy & {name.partition(".")[0] for name in imports(path)}}
     assert users

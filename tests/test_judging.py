@@ -8,9 +8,10 @@ import pytest
 from data.asks import Ask, Finish, Reply, Sample, Sampling
 from data.errors import Refused, Unavailable
 from data.records import Tokens, Trace, Verdict
+from judges.critique import Critique
 from judges.first_error import FirstError
 from stages.engine import Scores
-from stages.judging import judge
+from stages.judging import NO_REFERENCE, judge, refer
 
 TRACE = Trace("p", ("a\n\n", "b\n\n", "c"), None)
 SAMPLING = Sampling(temperature=0.7, max_tokens=99)
@@ -104,4 +105,32 @@ def test_an_unavailable_engine_is_the_callers_business() -> None:
 def test_a_trace_without_steps_is_not_asked(steps: tuple[str, ...]) -> None:
     engine = Scripted([])
     assert run(engine, 3, trace=Trace("p", steps, None)) == (Verdict(None, (), "no steps"), Tokens())
+    assert engine.asked == []
+
+
+def referred(engine: Scripted, votes: int = 1, trace: Trace = TRACE) -> tuple[Verdict, Tokens]:
+    return asyncio.run(refer(trace, Critique("critique_reference"), engine, votes, SAMPLING))
+
+
+CORRECT = "<analysis_1>fine</analysis_1><conclusion>Correct</conclusion>"
+
+
+def test_a_judge_that_refers_solves_first_and_once_for_all_votes() -> None:
+    engine = Scripted(["My own way.", CORRECT, "?", CORRECT])
+    assert referred(engine, votes=2) == (Verdict(-1, (-1, None, -1)), Tokens(judge=40, prompt=300))
+    solving, *judging = engine.asked
+    assert (solving.n, solving.first, solving.sampling) == (1, 0, SAMPLING)
+    assert "<paragraph_1>" not in solving.messages[0].content
+    assert all("<reference>\nMy own way.\n</reference>" in ask.messages[0].content for ask in judging)
+
+
+def test_without_a_reference_there_is_no_verdict() -> None:
+    cut = Scripted(["My own"], finish="length")
+    assert referred(cut) == (Verdict(None, (), NO_REFERENCE), Tokens(judge=10, prompt=100))
+    assert referred(Scripted([Refused("too long")])) == (Verdict(None, (), "refused: too long"), Tokens())
+
+
+def test_a_trace_without_steps_needs_no_reference() -> None:
+    engine = Scripted([])
+    assert referred(engine, trace=Trace("p", (), None)) == (Verdict(None, (), "no steps"), Tokens())
     assert engine.asked == []

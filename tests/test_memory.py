@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +30,7 @@ class Counting:
     asked: list[tuple[int, int]] = field(default_factory=list)
     gate: asyncio.Event | None = None
     failures: list[BaseException] = field(default_factory=list)
+    scored: list[str] = field(default_factory=list)
     short: int = 0
 
     async def reply(self, ask: Ask) -> Reply:
@@ -42,7 +43,12 @@ class Counting:
         return Reply(tuple(Sample(f"{ask.messages[0].content}{ask.prefix}#{i}", "stop", i + 1) for i in indices), 7)
 
     async def score(self, ask: Ask, text: str) -> Scores:
-        return Scores((ask.prefix + text,), (-1.0,))
+        self.scored.append(ask.prefix + text)
+        if self.gate:
+            await self.gate.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        return Scores((ask.prefix + text,), (-1.0,), 3)
 
     @property
     def samples(self) -> list[int]:
@@ -292,12 +298,37 @@ def test_an_engine_that_is_cancelled_leaves_nobody_waiting(ledger: Ledger) -> No
     run(scene)
 
 
-def test_scores_pass_through_and_are_not_recorded(ledger: Ledger) -> None:
+def test_scores_are_recorded_and_shared_in_flight_as_samples_are(ledger: Ledger) -> None:
+    engine = Counting()
+
     async def scene() -> None:
-        assert await remembering(Counting(), ledger).score(ask(), "4") == Scores(("4",), (-1.0,))
+        engine.gate = asyncio.Event()
+        memory = remembering(engine, ledger)
+        flying = [asyncio.create_task(memory.score(one, "4")) for one in (ask(), ask(), ask(prefix="So "))]
+        await settled()
+        memory.stopping.set()
+        with pytest.raises(Drained):
+            await memory.score(ask(), "5")
+        engine.gate.set()
+        assert await asyncio.gather(*flying) == [Scores((f"{p}4",), (-1.0,), 3) for p in ("", "", "So ")]
+        assert await memory.score(replace(ask(n=3), sampling=Sampling(0.0)), "4") == Scores(("4",), (-1.0,), 3)
+        assert (memory.paid.asked, memory.paid.recalled, memory.paid.written, memory.paid.read) == (2, 2, 0, 8)
 
     run(scene)
-    assert len(ledger) == 0
+    assert engine.scored == ["4", "So 4"]
+    assert len(ledger) == 2
+
+
+def test_a_score_that_failed_is_not_remembered(ledger: Ledger) -> None:
+    engine = Counting(failures=[Unavailable("later"), Refused("never")])
+
+    async def scene() -> None:
+        for error in (Unavailable, Refused):
+            with pytest.raises(error):
+                await remembering(engine, ledger).score(ask(), "4")
+        assert await remembering(engine, ledger).score(ask(), "4") == Scores(("4",), (-1.0,), 3)
+
+    run(scene)
 
 
 PROBLEMS = problems(2)

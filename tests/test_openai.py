@@ -27,6 +27,7 @@ from pipeline.engines.openai import OpenAI
 from pipeline.engines.scripted import Scripted
 from pipeline.limiter import Failure, GaveUp, Limited, Limits
 from pipeline.settings import Recipe
+from stages.engine import Scores
 from stages.solve import prompt
 
 T = TypeVar("T")
@@ -463,9 +464,57 @@ def test_a_prompt_is_scored_where_the_server_gives_its_logprobs() -> None:
         scores = with_engine(server, lambda engine: engine.score(ASK, "the text"))
         assert server.bodies[1]["messages"][-1] == {"role": "assistant", "content": "the text"}
     assert (scores.tokens, scores.logprobs) == (("t3", "t4"), (-0.3, -0.4))
+    assert scores.prompt_tokens == 3
     for owner in ("sglang", "openai"):
         with served(owner=owner) as server, pytest.raises(Refused, match="prompt_logprobs"):
             with_engine(server, lambda engine: engine.score(ASK, "the text"))
+
+
+ECHO = {"tokens": ["<s>", "2?", "\n\n", "the", " text", " more"], "token_logprobs": [None, -9, -8, -0.5, -0.25, -7]}
+
+
+def echoing(**told: Any) -> Fault:
+    """Answer a completion as servers do that repeat the prompt."""
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    choice = {"index": 0, "text": "", "finish_reason": "length", "logprobs": ECHO | told}
+    return Fault(change=lambda answer: answer | {"choices": [choice], "usage": usage})
+
+
+def test_a_text_without_roles_is_scored_where_the_server_repeats_it() -> None:
+    with served(lambda *_: echoing()) as server:
+        scores = with_engine(server, lambda engine: engine.score(ASK, "the text"), "#plain")
+        (body,) = server.bodies
+    assert (body["prompt"], body["echo"], body["logprobs"], body["max_tokens"]) == (
+        PROBLEM.text + "\n\nthe text",
+        True,
+        1,
+        1,
+    )
+    assert scores == Scores(("the", " text"), (-0.5, -0.25), 3)
+
+
+def test_a_token_across_the_prompts_end_is_given_so_that_the_tokens_do_not_join() -> None:
+    crossing = echoing(tokens=["<s>", "2?", "\n", "\nthe", " text"])
+    with served(lambda *_: crossing) as server:
+        scores = with_engine(server, lambda engine: engine.score(ASK, "the text"), "#plain")
+    assert "".join(scores.tokens) == "\nthe text"
+
+
+@pytest.mark.parametrize("told", [{"tokens": None}, {"token_logprobs": None}, {"tokens": ["the"]}])
+def test_an_echo_without_logprobs_is_refused(told: dict[str, Any]) -> None:
+    with served(lambda *_: echoing(**told)) as server, pytest.raises(Refused, match="no logprobs of an echoed prompt"):
+        with_engine(server, lambda engine: engine.score(ASK, "the text"), "#plain")
+    with served() as server, pytest.raises(Refused, match="no logprobs of an echoed prompt"):
+        with_engine(server, lambda engine: engine.score(ASK, "the text"), "#plain")
+
+
+def test_a_token_without_a_logprob_may_pass() -> None:
+    for values in ([-1.0] * 4, [-1.0, -1, -1, None, -1, -1], [-1.0, -1, -1, "x", -1, -1]):
+        with (
+            served(lambda *_, v=values: echoing(token_logprobs=v)) as server,
+            pytest.raises(Failure, match="a token without"),
+        ):  # type: ignore[misc]
+            with_engine(server, lambda engine: engine.score(ASK, "the text"), "#plain")
 
 
 # What goes wrong
@@ -519,7 +568,7 @@ def test_retry_after_may_be_a_date() -> None:
 def test_nobody_there_may_pass() -> None:
     with served() as server:
         pass
-    with pytest.raises(Failure, match="Connection") as caught:
+    with pytest.raises(Failure, match=r"no connection: .*Connect call failed") as caught:
         reply(server)
     assert caught.value.kind == "absent"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data.errors import SettingError
 from data.records import Outcome, Tally
-from stages.posterior import DEFAULT, Evidence, Prior, marginal
+from stages.posterior import DEFAULT, Evidence, Prior, log_marginal, marginal, places
 
 tallies = st.builds(Tally, st.integers(0, 8), st.integers(0, 8), st.integers(0, 3))
 rates = st.tuples(st.floats(0.05, 20), st.floats(0.05, 20))
@@ -75,7 +75,29 @@ def test_many_rollouts_still_give_a_number() -> None:
         assert 0 <= Evidence(DEFAULT, "equal", before, through).posterior <= 1
 
 
-@pytest.mark.parametrize("bad", [{"exact": 0.0}, {"later": -0.1}, {"good": (0.0, 1.0)}, {"passed": 1.1}])
+@pytest.mark.parametrize(
+    "bad", [{"exact": 0.0}, {"later": -0.1}, {"good": (0.0, 1.0)}, {"passed": 1.1}, {"passed": -0.1}]
+)
 def test_an_impossible_prior_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(SettingError):
         Prior(**bad)  # type: ignore[arg-type]
+
+
+def test_places_are_weighed_by_what_each_would_make_of_the_rollouts() -> None:
+    flat = Prior(good=(1.0, 1.0), bad=(1.0, 3.0))
+    found = places([Tally(1, 0), Tally(0, 1)], "different", flat)
+    own = 3 / 4  # a miss with an error
+    weights = [0, (1 / 4) * (3 / 4) * own, (1 / 2) * (3 / 4) * own, (1 / 2) * (1 / 2) * own]
+    last = places([Tally(1, 0), Tally(0, 1), Tally()], "different", flat)
+    assert found == pytest.approx([weight / sum(weights[:3]) for weight in weights[:3]])
+    assert last == pytest.approx([weight / sum(weights) for weight in weights])
+
+
+def test_a_right_answer_may_hold_no_error_and_nothing_asked_tells_nothing() -> None:
+    assert places([Tally(8, 0), Tally()], "equal")[0] > 0.9
+    assert places([Tally(), Tally()], "undecided") == pytest.approx([1 / 3] * 3)
+
+
+def test_thousands_of_rollouts_leave_no_zero() -> None:
+    assert math.isfinite(log_marginal(Tally(3000, 3000), (1.0, 1.0)))
+    assert sum(places([Tally(3000, 3000), Tally(0, 6000)], "different")) == pytest.approx(1)

@@ -331,7 +331,7 @@ def test_sequential_may_confirm_an_error_in_a_solution_with_a_right_answer() -> 
 @pytest.mark.parametrize(
     ("outcome", "judged", "posterior", "reason"),
     [
-        ("equal", NO_ERROR, 0.98, None),
+        ("equal", NO_ERROR, None, None),
         ("different", NO_ERROR, 0.0, "judge_none"),
         ("undecided", NO_ERROR, None, "judge_none"),
         ("different", None, None, "judge_undecided"),
@@ -342,6 +342,11 @@ def test_sequential_asks_nothing_where_no_step_is_named(
 ) -> None:
     estimate = simulate(sequential(3, outcome, judged), never)
     assert (estimate.posterior, estimate.reason) == (posterior, reason)
+
+
+def test_a_right_answer_that_the_judge_passes_is_as_sure_as_the_judge_was_measured_to_be() -> None:
+    estimate = simulate(sequential(3, "equal", NO_ERROR, Settings(prior=Prior(passed=0.93))), never)
+    assert (estimate.posterior, estimate.first_error) == (0.93, NO_ERROR)
 
 
 def test_a_wrong_answer_of_one_step_is_certain() -> None:

@@ -187,6 +187,26 @@ def test_what_shards_say_of_their_making_has_no_times_paths_or_places(tmp_path: 
     assert str(tmp_path) not in json.dumps(here.metadata())
 
 
+def test_facts_about_the_source_are_kept(tmp_path: Path) -> None:
+    facts = {"commit": "0" * 40, "against": {"math500": 500, "omnimath": None}, "contaminated": 3, "repeated": 0}
+    run.start(str(tmp_path), made(), 20, data=facts)
+    assert kept(tmp_path)["data"] == facts == run.facts(str(tmp_path))
+    run.start(str(tmp_path / "other"), made(), 20)
+    assert run.facts(str(tmp_path / "other")) == {}
+
+
+def test_a_run_does_not_go_on_with_what_it_was_freed_of(tmp_path: Path) -> None:
+    def start(sizes: dict[str, int | None], *, again: bool = False) -> run.Run:
+        return asked(run.start(str(tmp_path), made(), 20, again=again, data={"against": sizes}))
+
+    start({"math500": 500, "omnimath": None})
+    start({"math500": 500, "omnimath": 4428})
+    for now in ({"math500": 500, "omnimath": None}, {"math500": 500}):
+        with pytest.raises(RunError, match=r"freed of problems that are in omnimath, which cannot be loaded now"):
+            start(now)
+    start({"math500": 500}, again=True)
+
+
 def test_the_plan_does_not_depend_on_the_order_of_tasks(tmp_path: Path) -> None:
     tasks = [Task(problem, "scripted", sample) for problem in problems(40) for sample in range(2)]
     opened = run.start(str(tmp_path), made(), len(tasks))
@@ -199,8 +219,8 @@ def test_what_was_left_out_is_kept(tmp_path: Path) -> None:
     run.leave_out(opened, Loaded(problems(1), rejects=(Reject(3, "no problem", "id\n\x1b[31m"), Reject(4, "empty"))))
     left = [json.loads(line) for line in (tmp_path / SKIPPED).read_text().splitlines()]
     assert left == [
-        {"row": 3, "reason": "no problem", "id": "id\n\x1b[31m"},
-        {"row": 4, "reason": "empty", "id": None},
+        {"row": 3, "reason": "no problem", "id": "id\n\x1b[31m", "match": None},
+        {"row": 4, "reason": "empty", "id": None, "match": None},
     ]
 
 

@@ -8,6 +8,7 @@ from pyarrow import parquet
 
 from data import schema
 from data.records import (
+    Credit,
     Decision,
     Estimate,
     Given,
@@ -51,6 +52,7 @@ violations: int32
 posterior: double
 ratings: list<item: double>
 rewards: list<item: float>
+rewards_reason: string
 kept: bool
 agreement: bool
 reason: string
@@ -104,7 +106,7 @@ def through_parquet(labelled: Labelled) -> schema.Row:
 
 def test_the_public_schema_changes_only_on_purpose() -> None:
     assert "\n".join(f"{column.name}: {column.type}" for column in schema.SCHEMA) == PUBLIC
-    assert schema.SCHEMA_VERSION == 2
+    assert schema.SCHEMA_VERSION == 3
 
 
 def test_the_first_three_columns_are_what_the_stepwise_trainer_joins() -> None:
@@ -159,8 +161,12 @@ def test_more_labels_than_steps_is_a_bug_told_at_once() -> None:
 
 
 def test_rewards_are_null_unless_they_were_computed() -> None:
-    assert schema.row(kept())["rewards"] is None
-    assert schema.row(kept(), (0.5, -1.0, 0.0))["rewards"] == [0.5, -1.0, 0.0]
+    assert schema.row(kept())["rewards"] is schema.row(kept())["rewards_reason"] is None
+    made = replace(kept(), credit=Credit((0.5, -1.0, 0.0)))
+    assert schema.row(made)["rewards"] == [0.5, -1.0, 0.0]
+    without = replace(kept(), credit=Credit(None, "undecided"))
+    assert (schema.row(without)["rewards"], schema.row(without)["rewards_reason"]) == (None, "undecided")
+    assert [schema.record(schema.row(one)) for one in (made, without)] == [made, without]
 
 
 def test_nul_bytes_stay_and_lone_surrogates_are_replaced() -> None:
@@ -198,7 +204,7 @@ def test_rows_are_ordered_and_the_metadata_tells_how_they_were_made() -> None:
     rows = [schema.row(kept(sample, policy)) for sample, policy in ((10, "b"), (2, "b"), (0, "a"))]
     made = schema.table(rows, {"recipe": "{}", "fingerprint": "f" * 64})
     assert [(row["policy"], row["sample"]) for row in made.to_pylist()] == [("a", 0), ("b", 2), ("b", 10)]
-    assert made.schema.metadata == {b"fingerprint": b"f" * 64, b"recipe": b"{}", b"schema_version": b"2"}
+    assert made.schema.metadata == {b"fingerprint": b"f" * 64, b"recipe": b"{}", b"schema_version": b"3"}
     assert made.equals(schema.table(reversed(rows), {"fingerprint": "f" * 64, "recipe": "{}"}), check_metadata=True)
 
 

@@ -347,6 +347,17 @@ def test_scores_are_those_of_the_embedded_engine(server: Served, other: Embedded
             assert mine.logprobs == pytest.approx(theirs.logprobs, abs=0.02)
 
 
+def test_a_text_without_roles_is_scored_by_its_echo(server: Served, other: Embedded, solved: list[str]) -> None:
+    """As a prompt of the same tokens: `prompt_logprobs` of vLLM's chat, and the embedded engine, see others."""
+    one = ask()
+    scores = with_engine(server.spec() + "#plain", lambda engine: engine.score(one, solved[0]))
+    whole = [*other._tokenize(PROBLEMS[0].text + "\n\n" + solved[0])]
+    assert whole[-len(scores.tokens) :] == [*scores.tokens]
+    assert "".join(scores.tokens) == solved[0]
+    direct = other._generator.score_batch([whole])[0].log_probs[-len(scores.tokens) :]
+    assert scores.logprobs == pytest.approx(direct, abs=0.02)
+
+
 def test_thoughts_are_kept_apart_but_for_a_continuation(server: Served, other: Embedded, solved: list[str]) -> None:
     last = solved[0].rindex("\n\n") + 2
     all_, cut, continued = replies(

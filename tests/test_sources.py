@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from data import sources
+from data import gather, hub, sources
 from data.columns import boxed, gold_answer
 from data.errors import PipelineError, SettingError, SourceError
 from data.records import Given, Problem
@@ -303,7 +303,7 @@ def test_the_limit_counts_problems_and_ends_the_reading(tmp_path: Path, monkeypa
     path = write(tmp_path, *({"problem": f"p{i // 2}", "response": f"r{i}"} for i in range(8)))
     with Path(path).open("a") as file:
         file.write("not JSON\n")
-    monkeypatch.setattr(sources, "_PEEK", 2)
+    monkeypatch.setattr(gather, "PEEK", 2)
     loaded = load(path, 2)
     assert [len(problem.given) for problem in loaded.problems] == [2, 2]
     assert "line 9: not JSON" in refused(path)
@@ -322,18 +322,20 @@ def test_made_datasets_have_a_size_and_a_seed() -> None:
 
 def test_every_hub_entry_is_pinned_to_a_commit() -> None:
     hubs = [entry for entry in sources.TABLE.values() if isinstance(entry, Hub)]
-    assert len(hubs) == 3
+    assert len(hubs) == 15
     assert all(hub.revision and len(hub.revision) == 40 for hub in hubs)
 
 
 def test_an_unknown_name_says_what_can_be_given() -> None:
-    assert "give one of arith, scripted, gsm8k, math, math500" in refused("gsm9k")
+    told = refused("gsm9k")
+    assert "give one of arith, scripted, gsm8k, math, " in told
+    assert all(name in told for name in sources.TABLE)
 
 
 @pytest.fixture
 def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(sources, "_reachable", lambda _: False)
+    monkeypatch.setattr(hub, "reachable", lambda: False)
 
 
 @pytest.mark.usefixtures("no_network")

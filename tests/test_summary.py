@@ -92,12 +92,22 @@ def test_what_is_expected_to_be_wrong_is_told_of_kept_labels_that_were_weighed()
         row(1, WRONG, 0, 0, 0, posterior=0.97),
         row(2, WRONG, None, 0, 0, posterior=0.1),
     ]
-    assert "expected to be wrong, by their posteriors: 2.0% of the labels kept" in list(summary(*rows).lines())
+    assert "expected to be wrong, by their posteriors: 2.0% of 2 labels kept" in list(summary(*rows).lines())
     assert not any("posterior" in line for line in summary(row(0, WRONG, 0, 0, 0)).lines())
     both = Summary()
     both.add(counted(rows[:2]))
     both.add({key: value for key, value in counted(rows[2:]).items() if key not in {"weighed", "wrong"}})  # older
     assert (both.weighed, round(both.wrong, 6)) == (2, 0.04)
+
+
+def test_what_was_kept_without_a_posterior_is_told_apart() -> None:
+    rows = [row(0, WRONG, 0, 0, 0, posterior=0.99), row(1, RIGHT, NO_ERROR, NO_ERROR, NO_ERROR)]
+    (told,) = [line for line in summary(*rows).lines() if line.startswith("kept without a posterior")]
+    assert told.startswith("kept without a posterior: 1 right answers in which the judge finds no error")
+    both = Summary()
+    both.add(counted(rows))
+    assert list(both.lines()) == list(summary(*rows).lines())
+    assert not any("posterior" in line for line in summary(rows[1]).lines())  # of a run whose plan weighs nothing
 
 
 def test_a_rejected_row_claims_nothing_whatever_its_column_says() -> None:

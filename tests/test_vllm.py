@@ -117,6 +117,52 @@ def test_scores_are_those_of_the_embedded_engine(held: Held, other: Embedded) ->
     assert held.do(held.engine.score(ask(), "")).tokens == ()
 
 
+def test_scores_are_those_of_a_forward_pass_in_torch(held: Held, other: Embedded) -> None:
+    """Both engines against transformers, on the same weights."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    model = transformers.Qwen2ForCausalLM.from_pretrained(FOLDER, dtype=torch.float32)
+    for problem in PROBLEMS[:4]:
+        one, text = ask(problem.text), other_text(other, problem.text)
+        ids = [other._tokenizer.token_to_id(token) for token in (*other._prompt(one), *other._tokenize(text))]
+        with torch.no_grad():
+            table = torch.log_softmax(model(torch.tensor([ids])).logits[0], -1)
+        start = len(other._prompt(one))
+        direct = [float(table[at - 1, ids[at]]) for at in range(start, len(ids))]
+        for scores in (held.do(held.engine.score(one, text)), asyncio.run(other.score(one, text))):
+            assert ("".join(scores.tokens), scores.prompt_tokens) == (text, start)
+            assert scores.logprobs == pytest.approx(direct, abs=2e-3)
+
+
+def other_text(other: Embedded, problem: str) -> str:
+    (sample,) = asyncio.run(other.reply(ask(problem))).samples
+    return sample.text
+
+
+@pytest.mark.parametrize(
+    ("pieces", "spelled"),
+    [
+        ([b"So", b" 2", b"\xe2\x89", b"\xa4", b"3"], ["So", " 2", "", "\u2264", "3"]),
+        ([b"\xe2", b"\x89", b"\xa4."], ["", "", "\u2264."]),
+        ([b"a", b"\xe2"], ["a", "\ufffd"]),
+    ],
+)
+def test_a_character_of_several_tokens_is_added_by_the_last(
+    held: Held, pieces: list[bytes], spelled: list[str]
+) -> None:
+    class Bytes:
+        def decode(self, ids: list[int], **_: Any) -> str:
+            return b"".join(pieces[i] for i in ids).decode(errors="replace")
+
+    engine = replace_tokenizer(held.engine, Bytes())
+    assert list(engine._spelled(list(range(len(pieces))))) == spelled
+
+
+def replace_tokenizer(engine: Any, tokenizer: Any) -> Any:
+    twin = object.__new__(type(engine))
+    twin._tokenizer = tokenizer
+    return twin
+
+
 def test_what_is_too_long_is_refused_and_hurts_no_other(held: Held) -> None:
     async def together() -> list[Reply | BaseException]:
         asks = (ask("Ann 3. " * 2000), ask())

@@ -48,7 +48,7 @@ class Remote:
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Return the engine's scores. Raises as `reply`."""
-        scores: Scores = await self._asked(ask, lambda actor: actor.score.remote(ask, text))
+        scores: Scores = await self._asked(ask, lambda actor: actor.score.remote(ask, text, self.model))
         return scores
 
     async def _asked(self, ask: Ask, send: Callable[[Actor], Awaitable[Any]]) -> Any:

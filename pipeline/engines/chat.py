@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any, Literal
 
 from data.asks import Ask, Finish, Sample, Sampling
@@ -124,6 +125,18 @@ def prompt_tokens(answer: Json, ask: Ask) -> int:
     return _estimate(length) if counted is None else counted
 
 
+def rated(answer: Json) -> list[list[float]]:
+    """Return the numbers of a `/pooling` answer, one list a mark. Raises ValueError for anything else."""
+    try:
+        values = answer["data"][0]["data"]
+        found = [[float(one) for one in (value if isinstance(value, list) else [value])] for value in values]
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ValueError("no list of numbers for each step in data[0].data") from None
+    if not all(found) or not all(isfinite(one) for value in found for one in value):
+        raise ValueError("a step without a number")
+    return found
+
+
 def scores(answer: Json, before: Json) -> Scores:
     """Read the log-probabilities of the tokens by which a prompt is longer than the one before. Raises ValueError."""
     listed, start = answer["prompt_logprobs"], _count(before, "prompt_tokens")
@@ -133,7 +146,28 @@ def scores(answer: Json, before: Json) -> Scores:
     if not all(isinstance(token, dict) and isinstance(token.get("logprob"), int | float) for token in told):
         raise ValueError("a token without a logprob")
     tokens = [token for token in told if token]
-    return Scores(tuple(str(t.get("decoded_token")) for t in tokens), tuple(float(t["logprob"]) for t in tokens))
+    texts, logprobs = [str(t.get("decoded_token")) for t in tokens], [float(t["logprob"]) for t in tokens]
+    return Scores(tuple(texts), tuple(logprobs), start)
+
+
+def echoed(answer: Json, text: str) -> Scores | None:
+    """Read the log-probabilities of the tokens that end a prompt with `text`; None where there are none.
+
+    Tokens that begin before the text are given, too: then they do not join to it. Raises ValueError.
+    """
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    told, count = choice.get("logprobs") if isinstance(choice, dict) else None, _count(answer, "prompt_tokens")
+    tokens, values = (told.get("tokens"), told.get("token_logprobs")) if isinstance(told, dict) else (None, None)
+    if not isinstance(tokens, list) or not isinstance(values, list) or count is None or len(tokens) < count:
+        return None
+    start, left = count, len(text)
+    while left > 0 and start > 0:
+        start -= 1
+        left -= len(str(tokens[start]))
+    if len(values) < count or not all(isinstance(value, int | float) for value in values[start:count]):
+        raise ValueError("a token without a logprob")
+    return Scores(tuple(map(str, tokens[start:count])), tuple(map(float, values[start:count])), start)
 
 
 def owners(listed: object) -> dict[str, str]:

@@ -25,6 +25,12 @@ CONTEXT = 1024  # tokens, prompt and reply together
 END, UNKNOWN = "<|end|>", "<unk>"
 
 
+def found(model: str) -> Path:
+    """Return the folder that `embedded:MODEL` names: one beside the committed model ("earlier"), or a path."""
+    beside = FOLDER.parent / model
+    return beside if beside.is_dir() else Path(model)
+
+
 class Embedded:
     """Engine over the committed model, or another of the same vocabulary in `folder`, on `threads` cores (0: all)."""
 
@@ -48,11 +54,12 @@ class Embedded:
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Return the log-probabilities of `text`'s tokens after the ask's prompt and prefix."""
-        prompt = self._prompt(ask)
-        tokens = self._tokenize(text)
+        prompt, tokens = self._prompt(ask), self._tokenize(text)
+        if len(prompt) + len(tokens) > CONTEXT:
+            raise Refused(f"{len(prompt) + len(tokens)} tokens to score, the embedded model's context has {CONTEXT}")
         whole = [[*prompt, *tokens]]
         scored = (await asyncio.get_running_loop().run_in_executor(self._pool, self._generator.score_batch, whole))[0]
-        return Scores(tokens, tuple(scored.log_probs[len(prompt) - 1 :]))
+        return Scores(tokens, tuple(scored.log_probs[len(prompt) - 1 :]), len(prompt))
 
     def _prompt(self, ask: Ask) -> tuple[str, ...]:
         """Render the chat template and the prefix; control tokens come from here alone."""

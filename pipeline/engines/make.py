@@ -13,9 +13,9 @@ def make(specification: str, recipe: Recipe, gpus: int = 0) -> Engine:
     if kind == "scripted":
         return Scripted(recipe.script())
     if kind == "embedded":
-        from pipeline.engines.embedded import Embedded  # noqa: PLC0415 - loads ctranslate2 and the model
+        from pipeline.engines.embedded import Embedded, found  # noqa: PLC0415 - loads ctranslate2 and the model
 
-        return Embedded()
+        return Embedded(found(model)) if model else Embedded()
     if kind == "openai":
         from pipeline.engines.openai import OpenAI  # noqa: PLC0415 - loads the SDK
 

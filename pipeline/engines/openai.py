@@ -7,7 +7,7 @@ limiter's part: here a request is sent once, and its failure told apart: passing
 import asyncio
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import openai
 
-from data.asks import Ask, Reply, Sample
+from data.asks import Ask, Reply, Sample, Sampling
 from data.errors import PipelineError, Refused, SettingError, Unavailable
 from pipeline.engines import chat
 from pipeline.engines.address import address, check
@@ -42,6 +42,7 @@ _ADVICE: Final = {
 }
 _UNLISTED: Final = (400, 403, 404, 405, 422, 501)  # of GET /models: a server that keeps no list
 _SECRET: Final = re.compile(r"\b(?:sk-|Bearer\s+)[\w*.-]+")
+_NO_LIMIT: Final = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=0)  # as aiohttp puts it
 _WORDS: Final = 300  # characters of a server's message that are passed on
 
 
@@ -59,9 +60,9 @@ class OpenAI:
         if url:
             check(url)
         self._key = _key(url)
-        limits = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=None, max_keepalive_connections=None)
         patient = openai.Timeout(None, connect=30.0)
-        client = openai.DefaultAsyncHttpxClient(limits=limits, timeout=patient)
+        # by aiohttp: the SDK's usual pool looks through all its connections for every request
+        client = openai.DefaultAioHttpClient(limits=_NO_LIMIT, timeout=patient)
         self._client = openai.AsyncOpenAI(
             api_key=self._key, base_url=url, max_retries=0, timeout=patient, http_client=client
         )
@@ -101,16 +102,42 @@ class OpenAI:
         return Reply(tuple(samples), prompt)
 
     async def score(self, ask: Ask, text: str) -> Scores:
-        """Score `text` where the server gives log-probabilities of a prompt (vLLM); else Refused. Two requests."""
-        if (await self._spoken()).continuing != "exact":
+        """Score `text` where the server gives log-probabilities of a prompt (vLLM, or an echo); else Refused."""
+        continuing = (await self._spoken()).continuing
+        if continuing == "shown":
             raise Refused(f"{self.name} cannot score a text: that needs vLLM's prompt_logprobs")
-        short = replace(ask, n=1, sampling=replace(ask.sampling, max_tokens=1, stop=()))
+        short = replace(ask, n=1, sampling=Sampling(max_tokens=1))
+        told = replace(short, prefix=ask.prefix + text)
+        if continuing == "plain":
+            return await self._echo(told, text)
         before, _ = await self._ask(short)
-        whole, _ = await self._ask(replace(short, prefix=ask.prefix + text), {"prompt_logprobs": 0})
+        whole, _ = await self._ask(told, {"prompt_logprobs": 0})
         if whole.get("prompt_logprobs") is None:
             raise Refused(f"{self.name} gives no prompt_logprobs, so it cannot score a text")
         with _reading():
             return chat.scores(whole, before)
+
+    async def rate(self, messages: Sequence[Mapping[str, str]]) -> list[list[float]]:
+        """Return what a reward model says of a chat, at each of its step marks: vLLM's `/pooling`, beside `/v1`.
+
+        One number a class; of two, the last is the probability that the step is right (Qwen2.5-Math-PRM).
+        """
+        path = str(self._client.base_url).rstrip("/").removesuffix("/v1") + "/pooling"
+        try:
+            answer = await self._post(path, {"model": self._served, "messages": list(messages)})
+        except openai.OpenAIError as error:
+            raise self._told(error) from None
+        with _reading():
+            return chat.rated(answer)
+
+    async def _echo(self, told: Ask, text: str) -> Scores:
+        """Score the text that ends a prompt by having the prompt repeated."""
+        answer, _ = await self._ask(told, {"echo": True, "logprobs": 1})
+        with _reading():
+            scores = chat.echoed(answer, text)
+        if scores is None:
+            raise Refused(f"{self.name} gives no logprobs of an echoed prompt, so it cannot score a text")
+        return scores
 
     async def close(self) -> None:
         """Close all connections."""
@@ -169,7 +196,7 @@ class OpenAI:
         """Return what an error of the SDK means. The only place that decides it."""
         if not isinstance(error, openai.APIStatusError):
             if isinstance(error, openai.APIConnectionError):
-                return Failure(f"{self._words(error)} ({error.__cause__!r:.100})", "absent", cause="connection")
+                return Failure(f"no connection: {error.__cause__!s:.{_WORDS}}", "absent", cause="connection")
             return Failure(self._words(error))
         status, words = error.status_code, f"HTTP {error.status_code}: {self._words(error)}"
         ours = status in _OURS or error.code in _OURS_BY_CODE or (status == 403 and not self._answered)

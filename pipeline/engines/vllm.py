@@ -52,6 +52,7 @@ class VLLM:
             quantization=chosen.quantization,
             revision=chosen.revision,
             tokenizer=chosen.tokenizer or _tokenizer(model),
+            load_format=chosen.load_format,
             enable_prefix_caching=True,
             enforce_eager=not gpus,
             disable_log_stats=True,
@@ -65,6 +66,12 @@ class VLLM:
         self._context: int = self._engine.model_config.max_model_len
         self._template = Path(chosen.chat_template).read_text(encoding="utf-8") if chosen.chat_template else None
         self._numbers = itertools.count()
+        self._read = self._cached = 0
+
+    @property
+    def prefix_hits(self) -> float:
+        """Share of all prompts' tokens that the prefix cache held; 0 before the first reply."""
+        return self._cached / max(self._read, 1)
 
     async def reply(self, ask: Ask) -> Reply:
         """Return `ask.n` samples of one request. The seed is not honoured: batching changes what is drawn anyway."""
@@ -77,14 +84,14 @@ class VLLM:
         """Return the log-probabilities of `text`'s tokens after the ask's prompt and prefix."""
         before, tokens = self._prompt(ask), self._tokens(text)
         if not tokens:
-            return Scores((), ())
+            return Scores((), (), len(before))
         if len(before) + len(tokens) >= self._context:
             raise Refused(f"{len(before) + len(tokens)} tokens to score, the model's context has {self._context}")
         params = SamplingParams(max_tokens=1, prompt_logprobs=0, output_kind=RequestOutputKind.FINAL_ONLY)
         output = await self._generate([*before, *tokens], params)
         listed = output.prompt_logprobs[len(before) :]
         logprobs = tuple(float(table[token].logprob) for table, token in zip(listed, tokens, strict=True))
-        return Scores(tuple(self._tokenizer.decode([token]) for token in tokens), logprobs)
+        return Scores(self._spelled(tokens), logprobs, len(before))
 
     async def close(self) -> None:
         """End vLLM's own processes."""
@@ -96,6 +103,8 @@ class VLLM:
         try:
             async for output in request:
                 if output.finished:
+                    self._read += len(prompt)
+                    self._cached += output.num_cached_tokens or 0
                     return output
         except EngineDeadError as error:
             raise Died(f"vllm's engine for {self.model} has died") from error
@@ -118,6 +127,20 @@ class VLLM:
 
     def _tokens(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(self._harmless(text), add_special_tokens=False))
+
+    def _spelled(self, tokens: list[int]) -> tuple[str, ...]:
+        """Return what each token adds to the text; a character of several tokens is added by the last of them."""
+
+        def decoded(start: int, end: int) -> str:
+            return str(self._tokenizer.decode(tokens[start:end], clean_up_tokenization_spaces=False))
+
+        texts, start, read = [], 0, 0
+        for end in range(1, len(tokens) + 1):
+            known, now = decoded(start, read), decoded(start, end)
+            whole = end == len(tokens) or not now.endswith("\ufffd")
+            texts.append(now[len(known) :] if whole else "")
+            start, read = (read, end) if whole else (start, read)
+        return tuple(texts)
 
     def _harmless(self, text: str) -> str:
         """Return a text in which no control token stands: it would speak for the chat itself."""

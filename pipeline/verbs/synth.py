@@ -20,6 +20,10 @@ from pipeline.settings import Recipe
 from pipeline.summary import summarise
 from stages import solve
 
+SELF_JUDGED = (
+    "the policy judges its own solutions, and no rollouts take part: on hard problems most of what such a judge passes "
+    "may be wrong (below 10 % right in arXiv 2505.11227); `evaluate selfprm` measures it"
+)
 STOPPED = 130  # exit status of a run that was asked to stop: it is not finished
 
 
@@ -28,14 +32,20 @@ def add(verbs: Any) -> None:
     made = verbs.add_parser("synth", help="make a run, or go on with one")
     made.set_defaults(verb=synth)
     made.add_argument("--dataset", default="arith", help="a known name, a file, or a Hub id owner/name")
-    made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
     made.add_argument("--out", help="run directory, a path or a URI (default: runs/DATASET)")
-    made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
-    made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
-    made.add_argument("--limit", type=int, help="the first so many problems")
     made.add_argument("--samples", type=int, help="solutions a problem")
     made.add_argument("--solutions", choices=["sample", "given"], help="sample solutions, or take the dataset's")
-    for role in ("policy", "completer", "judge"):
+    made.add_argument("--policy", help="engine specification")
+    shared(made)
+
+
+def shared(made: argparse.ArgumentParser) -> None:
+    """Declare the options of whatever labels given solutions."""
+    made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
+    made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
+    made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
+    made.add_argument("--limit", type=int, help="so many problems")
+    for role in ("completer", "judge"):
         made.add_argument(f"--{role}", help="engine specification")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the recipe")
 
@@ -46,14 +56,18 @@ def synth(options: argparse.Namespace) -> int:
     chosen = recipe.usual(named)
     if chosen != named:
         print(f"a GPU is here: {recipe.USUAL} for every role that names no engine (POLICY, COMPLETER, JUDGE)")
-    sources.known(chosen.data.source)  # both before a dataset is fetched: what is missing is told at once
+    for name in (chosen.data.source, *(chosen.data.against or ())):
+        sources.known(name)  # these before a dataset is fetched: what is missing is told at once
     recipe.check(chosen, sampled=False)
     loaded = load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
-    recipe.check(chosen, sampled=any(task.given is None for task in tasks))
+    sampled = any(task.given is None for task in tasks)
+    recipe.check(chosen, sampled=sampled)
+    if sampled and chosen.self_judged:
+        print(SELF_JUDGED)
     out = options.out or f"runs/{Path(chosen.data.source).stem}"
     with shards.lock(out):
-        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
+        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger, data=loaded.facts)
         stopped = _label(made, made.plan(tasks), loaded)
         if not stopped:
             run.finish(made)
@@ -76,6 +90,8 @@ def load(chosen: Recipe) -> Loaded:
         config=data.config,
         split=data.split,
         seed=data.seed,
+        select=data.selection(given=chosen.solutions != "sample"),
+        against=data.against,
     )
     for note in loaded.notes:
         print(note)
