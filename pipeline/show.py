@@ -75,8 +75,7 @@ def _words(heard: Sequence[Heard], paint: Paint, width: int | None) -> Iterator[
         yield paint("no reply of a judge on this is in the ledger", GREY)
     for one in heard:
         yield ""
-        read = _said(one.first_error) if one.reason is None else f"not readable, {one.reason}"
-        yield paint(printable(f"judge {one.judge}: {read}"), BOLD)
+        yield paint(printable(f"judge {one.judge}: {one.reason or _said(one.first_error)}"), BOLD)
         yield from _wrapped(one.text, width)
 
 
