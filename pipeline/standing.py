@@ -34,7 +34,8 @@ def lines(made: Run) -> Iterator[str]:
         yield "in finished shards:" if summary.solutions else "no shard is finished yet"
     yield from summary.lines() if summary.solutions or finished else ()
     yield from progress.spent(made.place)
-    if left and not finished:
+    if left and left.engines and not finished:
+        yield "engines:" if alive else "engines when they were last seen:"
         yield from (printable(f"{name}: {state}") for name, state in left.engines.items())
     if not finished and not alive:
         yield from (f"last word of its driver: {word}" for word in last_word(made.place))

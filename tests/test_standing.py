@@ -26,8 +26,10 @@ def told(made: Run) -> list[str]:
 
 def left(made: Run, *, ago: float = 0.0, done: int = 4) -> None:
     at = time.time() - ago
-    note = {"total": 8, "before": 1, "finished": done - 1, "started": at - 6, "at": at, "cost": 0, "health": {}}
-    (made.place / progress.FILE).write(json.dumps(note | {"engines": {}}).encode())
+    note = {"total": 8, "before": 1, "finished": done - 1, "started": at - 6, "at": at, "cost": 0}
+    (made.place / progress.FILE).write(
+        json.dumps(note | {"engines": {}, "health": {"a/0": {"held": 2, "idle": 0.5}}}).encode()
+    )
 
 
 def unfinished(made: Run) -> None:
@@ -69,6 +71,7 @@ def test_a_run_whose_driver_was_killed_says_how_to_go_on(made: Run) -> None:
     assert lines[0] == f"{made.place}   not finished, and nobody works on it"
     assert lines[1] == "4 of 8 solutions (50%), 0.5 a second; newest sign of life 3 s ago"
     assert lines[2] == "in finished shards:"
+    assert lines[-3:-1] == ["engines when they were last seen:", "a/0: up; 2 asks in hand, idle 50.0%"]
     assert not [line for line in lines if line.startswith("last word")]  # that of an earlier driver
     assert lines[-1] == "next: the same `synth` command goes on where it stopped"
 
