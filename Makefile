@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth plan submit status show export refilter install-vllm test check bench model clean
+.PHONY: help synth plan submit status show export refilter evaluate install-vllm test check bench model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -44,6 +44,11 @@ export: $(BIN)/base  ## write a run for a trainer: FORMAT TO SIDE LABELS="--soft
 refilter: $(BIN)/base  ## decide a finished run anew: OUT TO SET="consensus.rule=mc"; no model is asked
 	$(BIN)/python -m pipeline refilter --out '$(RUN)' --to '$(TO)' $(foreach setting,$(SET),--set '$(setting)')
 
+evaluate: $(BIN)/base  ## measure: EXPERIMENT (processbench | bestofn) DATA OUT JUDGE COMPLETER LIMIT SET ARGS (docs/evaluate.md)
+	$(BIN)/python -m pipeline evaluate $(or $(EXPERIMENT),processbench) $(if $(DATA),--data $(DATA)) $(if $(OUT),--out '$(OUT)') \
+	  $(if $(JUDGE),--judge '$(JUDGE)') $(if $(COMPLETER),--completer '$(COMPLETER)') $(if $(LIMIT),--limit $(LIMIT)) \
+	  $(foreach setting,$(SET),--set '$(setting)') $(ARGS)
+
 install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the CPU build
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \
 	else $(BIN)/python -m pipeline.vllm_cpu; fi
@@ -68,6 +73,7 @@ bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each pr
 	$(BIN)/python -m bench.plans_arith
 	$(BIN)/python -m bench.real
 	$(BIN)/python -m bench.grading
+	$(BIN)/python -m bench.equations
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.saturation
 	$(BIN)/python -m bench.faults

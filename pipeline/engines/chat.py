@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any, Literal
 
 from data.asks import Ask, Finish, Sample, Sampling
@@ -122,6 +123,18 @@ def prompt_tokens(answer: Json, ask: Ask) -> int:
     counted = _count(answer, "prompt_tokens")
     length = sum(len(message.content) for message in ask.messages) + len(ask.prefix)
     return _estimate(length) if counted is None else counted
+
+
+def rated(answer: Json) -> list[list[float]]:
+    """Return the numbers of a `/pooling` answer, one list a mark. Raises ValueError for anything else."""
+    try:
+        values = answer["data"][0]["data"]
+        found = [[float(one) for one in (value if isinstance(value, list) else [value])] for value in values]
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ValueError("no list of numbers for each step in data[0].data") from None
+    if not all(found) or not all(isfinite(one) for value in found for one in value):
+        raise ValueError("a step without a number")
+    return found
 
 
 def scores(answer: Json, before: Json) -> Scores:

@@ -7,7 +7,7 @@ limiter's part: here a request is sent once, and its failure told apart: passing
 import asyncio
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -111,6 +111,19 @@ class OpenAI:
             raise Refused(f"{self.name} gives no prompt_logprobs, so it cannot score a text")
         with _reading():
             return chat.scores(whole, before)
+
+    async def rate(self, messages: Sequence[Mapping[str, str]]) -> list[list[float]]:
+        """Return what a reward model says of a chat, at each of its step marks: vLLM's `/pooling`, beside `/v1`.
+
+        One number a class; of two, the last is the probability that the step is right (Qwen2.5-Math-PRM).
+        """
+        path = str(self._client.base_url).rstrip("/").removesuffix("/v1") + "/pooling"
+        try:
+            answer = await self._post(path, {"model": self._served, "messages": list(messages)})
+        except openai.OpenAIError as error:
+            raise self._told(error) from None
+        with _reading():
+            return chat.rated(answer)
 
     async def close(self) -> None:
         """Close all connections."""

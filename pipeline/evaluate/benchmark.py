@@ -3,6 +3,7 @@
 Whatever does not fit is refused with its file and line, or counted; nothing is left out in silence.
 """
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from data import files, shards
+from data import files, shards, sources
 from data.errors import RunError, SourceError
 from data.places import Place
 from data.records import NO_ERROR, Trace
@@ -49,6 +50,25 @@ def cases(paths: Sequence[Path], limit: int | None = None) -> dict[str, Case]:
     if not found:
         raise SourceError(f"{', '.join(map(str, paths))}: no rows")
     return found
+
+
+def traces(paths: Sequence[Path], limit: int | None = None) -> dict[str, Trace]:
+    """Return the problems and steps of the same rows, by id."""
+    rows = (row for path in paths for _, row in islice(files.rows(path), limit))
+    return {str(row["id"]): Trace(str(row.get("problem")), tuple(map(str, row["steps"])), None) for row in rows}
+
+
+def with_gold(path: Path, gold: Sequence[Path], to: Path) -> str:
+    """Write a file's rows with the gold answers that problems of the same text have in `gold`; say how many have."""
+    known = {_squeezed(one.text): one.gold for file in gold for one in sources.load(str(file)).problems if one.gold}
+    rows = [{**row, "gold_answer": known.get(_squeezed(str(row.get("problem"))))} for _, row in files.rows(path)]
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return f"{path.stem}: {sum(row['gold_answer'] is not None for row in rows)} of {len(rows)} have a gold answer"
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _case(row: Mapping[str, Any], subset: str, where: str) -> Case:
@@ -132,6 +152,8 @@ def labels(
         said["judge"].said[name] = row["judge_first_error"]
         said["mc"].said[name] = row["mc_first_error"]
         said["kept"].said[name] = row["first_error"] if row["kept"] else None
+    if said["kept"].said == said["judge"].said:
+        del said["kept"]  # nothing but the judge was asked
     return {name: one for name, one in said.items() if any(value is not None for value in one.said.values())}
 
 

@@ -5,6 +5,7 @@ run; or a file of predictions or step scores.
 """
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def add(experiments: Any) -> None:
     other = measured.add_mutually_exclusive_group()
     other.add_argument("--run", help="a finished run instead; without --data, against its dataset's own labels")
     other.add_argument("--predictions", type=Path, help="a file instead: id, and first_error or scores (one a step)")
+    other.add_argument("--prm", help="a process reward model instead: openai:MODEL@URL of a server with /pooling")
+    measured.add_argument("--gold", type=Path, nargs="+", default=[], help="files with the problems' gold answers")
     measured.add_argument("--threshold", type=float, help="a step that scores below this is wrong")
     measured.add_argument("--tune", default=TUNED_ON, help="without --threshold: the best one on this subset")
     measured.add_argument("--json", type=Path, help="write all figures to this file")
@@ -42,9 +45,13 @@ def evaluate(options: argparse.Namespace) -> int:
     """Measure a predictor, making its runs first where they are owed."""
     if not options.data and not options.run:
         raise SettingError("give --data FILE ... (ProcessBench's JSON Lines), or --run DIR")
+    if len({file.stem for file in options.data}) < len(options.data):
+        raise SettingError("two files of one name: a subset is named as its file is")
     cases = benchmark.cases(options.data, options.limit) if options.data else benchmark.own(places.at(options.run))
     if options.predictions:
-        said = {options.predictions.stem: benchmark.predictions(options.predictions, cases)}
+        said = {options.predictions.stem: benchmark.predictions(options.predictions, benchmark.cases(options.data))}
+    elif options.prm:
+        said = {options.prm: _rated(cases, options)}
     elif options.run:
         said = benchmark.labels([places.at(options.run)], cases, "problem_id" if options.data else "id")
     else:
@@ -55,6 +62,18 @@ def evaluate(options: argparse.Namespace) -> int:
         said = benchmark.labels([places.at(out) for out in runs], cases, "problem_id")
     tell(cases, said, options)
     return 0
+
+
+def _rated(cases: Mapping[str, Case], options: argparse.Namespace) -> Predictions:
+    """Have a reward model score all steps."""
+    from pipeline.evaluate import prm  # noqa: PLC0415 - openai takes a second to import; nothing else here needs it
+
+    file = Path(options.out) / f"scores-{re.sub(r'[^A-Za-z0-9.-]+', '_', options.prm)}.jsonl"
+    refused = prm.rate(options.prm, benchmark.traces(options.data, options.limit), file)
+    for reason in refused[:3]:
+        print(f"not scored: {reason}")
+    print(f"{file}: {len(cases) - len(refused)} solutions scored, {len(refused)} refused")
+    return benchmark.predictions(file, benchmark.cases(options.data))
 
 
 def tell(cases: Mapping[str, Case], said: Mapping[str, Predictions], options: argparse.Namespace) -> None:
@@ -78,6 +97,10 @@ def tell(cases: Mapping[str, Case], said: Mapping[str, Predictions], options: ar
 def _labelling(file: Path, out: str, options: argparse.Namespace) -> argparse.Namespace:
     """Return the options of `synth` that label one file."""
     chosen = argparse.Namespace(**vars(options))
+    if options.gold:
+        to = Path(options.out) / "data" / file.name
+        print(benchmark.with_gold(file, options.gold, to))
+        file = to
     chosen.dataset, chosen.out, chosen.solutions = str(file), out, "given"
     chosen.policy = chosen.samples = None
     chosen.set = [*([] if options.completer or options.recipe else SILENT), *options.set]

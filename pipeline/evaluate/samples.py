@@ -91,12 +91,17 @@ def from_run(place: Place) -> dict[str, Group]:
     groups: dict[str, Group] = {}
     for row in _rows(place):
         rates = [hits / tries for hits, tries in zip(row["hits"], row["tries"], strict=True) if tries]
-        scores = scored(rates) if rates and len(rates) == len(row["hits"]) else ({}, None)
+        scores, lowest = scored(rates) if rates and len(rates) == len(row["hits"]) else ({}, None)
         first = row["first_error"] if row["kept"] else row["judge_first_error"]
-        said = (row["outcome"] == "undecided", None if first is None else first != NO_ERROR)
-        groups.setdefault(row["problem_id"], []).append(
-            Sample(row["answer"], row["outcome"] == "equal", *scores, *said)
+        sample = Sample(
+            row["answer"],
+            row["outcome"] == "equal",
+            scores,
+            lowest,
+            undecided=row["outcome"] == "undecided",
+            wrong_process=None if first is None else first != NO_ERROR,
         )
+        groups.setdefault(row["problem_id"], []).append(sample)
     return groups
 
 
