@@ -76,6 +76,7 @@ bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each pr
 	$(BIN)/python -m bench.plans_arith
 	$(BIN)/python -m bench.real
 	$(BIN)/python -m bench.grading
+	$(BIN)/python -m bench.equations
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.saturation
 	$(BIN)/python -m bench.faults

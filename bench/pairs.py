@@ -31,6 +31,7 @@ WRONG_FLAGS: dict[str, tuple[Pair, ...]] = {
         (r"\frac{v_{0}}{r_{0}(1+\frac{r}{r_{0}})^{3/2}}", r"\frac{v_{0}}{r_{0}}\frac{1}{(1+r/r_{0})^{3/2}}"),
         (r"36\mathrm{mL}", "36"),
     ),
+    "an inequality and the interval that it names": (("k<-5", r"(-\infty,-5)"),),
     "another number, or one item of several": (
         ("3.04", "0.0304"),
         ("1000", "10"),

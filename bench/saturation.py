@@ -80,8 +80,9 @@ async def noted(chosen: Recipe, engine: Engine) -> list[Ask]:
 async def bare(engine: Any, asks: list[Ask]) -> float:
     """Return the tokens per second of the engine alone, with nothing in its prefix cache."""
     room = asyncio.Semaphore(AT_ONCE)
-    if hasattr(engine, "prefix_hits"):
-        await engine._engine.reset_prefix_cache()
+    vllm: Any = getattr(engine, "_engine", None) if hasattr(engine, "prefix_hits") else None
+    if vllm is not None:
+        await vllm.reset_prefix_cache()
 
     async def one(ask: Ask) -> int:
         async with room:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from huggingface_hub import DatasetCardData
 
 from data import files, schema, shards, sources
 from data.places import Place
@@ -45,7 +44,7 @@ def text(made: Run) -> str:
         _limits(made.recipe, told.get("data") or {}),
     )
     body = "\n\n".join("\n".join(part) for part in parts)
-    return f"---\n{_front(made.recipe, summary).to_yaml(line_break=chr(10))}\n---\n\n{body}\n"
+    return f"---\n{_front(made.recipe, summary)}\n---\n\n{body}\n"
 
 
 def configs() -> list[dict[str, Any]]:
@@ -61,9 +60,11 @@ def configs() -> list[dict[str, Any]]:
     ]
 
 
-def _front(recipe: Recipe, summary: Summary) -> DatasetCardData:
+def _front(recipe: Recipe, summary: Summary) -> str:
+    from huggingface_hub import DatasetCardData  # noqa: PLC0415 - takes a while to import; only a card that is written needs it
+
     size = next((name for most, name in SIZES if summary.solutions < most), "n>10M")
-    return DatasetCardData(
+    told = DatasetCardData(
         license=recipe.license,
         task_categories=["token-classification"],
         tags=["process-reward-model", "step-labels", "math"],
@@ -71,6 +72,7 @@ def _front(recipe: Recipe, summary: Summary) -> DatasetCardData:
         source_datasets=_sources(recipe.data.source),
         configs=configs(),
     )
+    return str(told.to_yaml(line_break="\n"))
 
 
 def _sources(source: str) -> list[str] | None:

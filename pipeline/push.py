@@ -95,11 +95,11 @@ def _hub(repository: str) -> Iterator[None]:
     except PipelineError:
         raise
     except Exception as error:  # the one boundary to the Hub's client, which raises what its parts raise
-        answered = next((one for one in _causes(error) if isinstance(one, HfHubHTTPError)), None)
-        raise RunError(_told(repository, answered or error)) from error
+        raise RunError(_told(repository, error)) from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it came of; the last says what really happened."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -107,8 +107,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _told(repository: str, error: BaseException) -> str:
-    words = " ".join(public.secretless(str(error)).split())[:_WORDS]
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    causes = list(_causes(error))
+    first = next((one for one in causes if isinstance(one, HfHubHTTPError)), causes[-1])
+    words = " ".join(public.secretless(str(first)).split())[:_WORDS]
+    status = first.response.status_code if isinstance(first, HfHubHTTPError) else None
     if status == 401:
         return (
             "the Hub does not know the token (401): log in with `hf auth login`, or set HF_TOKEN to one that is valid"
@@ -117,6 +119,6 @@ def _told(repository: str, error: BaseException) -> str:
         return f"the token may not write to {repository} (403): take one that may, or another REPO"
     where = public.secretless(constants.ENDPOINT)
     return (
-        f"{repository} could not be uploaded to {where}: {type(error).__name__}: {words}. Nothing of it is to be seen "
+        f"{repository} could not be uploaded to {where}: {type(first).__name__}: {words}. Nothing of it is to be seen "
         "there; the same command tries again"
     )

@@ -24,8 +24,9 @@ from pipeline.settings import Recipe
 from stages import consensus
 
 ORIGIN = ("problem_id", "dataset", "problem", "gold_answer", "level", "policy", "sample", "tokens", "ratings")
-_TEXT = ("prompt", "completions", "id", "answer", "cut", "rewards", "rewards_reason")
-EVIDENCE = tuple(name for name in schema.SCHEMA.names if name not in {*ORIGIN, *_TEXT})
+_CREDIT = ("rewards", "rewards_reason")  # no rule sees them
+_TEXT = ("prompt", "completions", "id", "answer", "cut")
+EVIDENCE = tuple(name for name in schema.SCHEMA.names if name not in {*ORIGIN, *_TEXT, *_CREDIT})
 DECIDED = ("completions", "labels", "first_error", "kept", "agreement", "reason")
 _AT_ONCE = 4  # shards: reading, packing and syncing let go of the interpreter
 _ORDER = [(name, "ascending") for name in ("problem_id", "policy", "sample")]
@@ -83,7 +84,7 @@ def _decided(old: Place, seal: Seal, new: Run, metadata: Mapping[str, str]) -> P
         table = table.set_column(table.schema.get_field_index(name), name, column)
     table = table.replace_schema_metadata(told)
     kept = pa.array([row["kept"] for row in rows], pa.bool_())
-    origin = table.select([*ORIGIN]).to_pylist()
+    origin = table.select([*ORIGIN, *_CREDIT]).to_pylist()
     counts = summary.counted([{**row, **more} for row, more in zip(rows, origin, strict=True)])
     digest = shards.digest([_task(row, more) for row, more in zip(rows, origin, strict=True)], new.fingerprint)
     return shards.pack(seal.part, table.filter(kept), table.filter(compute.invert(kept)), digest, counts)

@@ -9,7 +9,8 @@ from pipeline.replies import Heard
 GREEN, RED, GREY, BOLD, PLAIN = "\033[32m", "\033[31m", "\033[90m", "\033[1m", "\033[0m"
 BLOCKS = " ▏▎▍▌▋▊▉█"
 BAR = 4  # cells
-MARGIN = 21  # cells before a step's text
+LEGEND = "steps count from 0; j, r: first error by the judge, by rollouts"
+MARGIN = 24  # cells before a step's text
 Paint = Callable[[str, str], str]
 
 
@@ -49,7 +50,8 @@ def bar(hits: int, tries: int) -> str:
 
 def _step(index: int, row: Row, paint: Paint, width: int | None) -> Iterator[str]:
     tone, mark = _label(index, row)
-    head = f"{paint(f'{mark} {index:>3}', tone)}  {_evidence(index, row):<{MARGIN - 8}} "
+    seen = ("j" if row["judge_first_error"] == index else "") + ("r" if row["mc_first_error"] == index else "")
+    head = f"{paint(f'{mark} {index:>3}', tone)} {seen:<2}  {_evidence(index, row):<{MARGIN - 11}} "
     for line in _wrapped(row["steps"][index], width, MARGIN):
         yield f"{head}{line}".rstrip()
         head = " " * MARGIN
@@ -62,7 +64,7 @@ def _verdicts(row: Row, paint: Paint) -> Iterator[str]:
     yield f"first error   label {label}   rollouts {rolled}   judge {judged}"
     votes = ", ".join(_said(vote) for vote in row["judge_votes"]) or "none"
     posterior = "" if row["posterior"] is None else f"   judge right with probability {row['posterior']:.3f}"
-    yield f"votes {votes}   rollouts {row['tokens']['rollouts']}{posterior}   " + paint("steps count from 0", GREY)
+    yield f"votes {votes}   rollouts {row['tokens']['rollouts']}{posterior}   " + paint(LEGEND, GREY)
 
 
 def _words(heard: Sequence[Heard], paint: Paint, width: int | None) -> Iterator[str]:

@@ -29,7 +29,10 @@ def lines(made: Run) -> Iterator[str]:
     yield f"{made.place}   {state}"
     if left and not finished:
         yield _pace(left, going=bool(alive))
-    yield from summarise(made.place).lines()
+    summary = summarise(made.place)
+    if not finished:
+        yield "in finished shards:" if summary.solutions else "no shard is finished yet"
+    yield from summary.lines() if summary.solutions or finished else ()
     yield from progress.spent(made.place)
     if left and not finished:
         yield from (printable(f"{name}: {state}") for name, state in left.engines.items())

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
@@ -29,7 +30,7 @@ def compare(answer: str, gold: str) -> Outcome:
     the outcome is "undecided". The gold comes first: `x = 5` matches `5` either way, but an equation that is itself
     the gold answer does not match its right-hand side.
     """
-    theirs, ours = _read(gold), _read(answer)
+    theirs, ours = list(_read(gold)), list(_read(answer))
     if not theirs and not ours:
         return "equal" if normal(answer).casefold() == normal(gold).casefold() else "different"
     if not theirs or not ours:
@@ -41,8 +42,9 @@ def compare(answer: str, gold: str) -> Outcome:
     return "equal" if same else "different"
 
 
-def _read(answer: str) -> list[object]:
-    return list(parse(f"\\boxed{{{answer}}}", _READER, fallback_mode="no_fallback", parsing_timeout=None))
+@lru_cache(maxsize=64)  # a problem's solutions come together, and share its gold answer
+def _read(answer: str) -> tuple[object, ...]:
+    return tuple(parse(f"\\boxed{{{answer}}}", _READER, fallback_mode="no_fallback", parsing_timeout=None))
 
 
 def _serve(questions: TextIO, replies: TextIO, memory: int, deadline: float) -> None:

@@ -81,6 +81,16 @@ EQUAL = [
     ("C", "(C) Cecile"),
     ("5 p.m.", "5 PM"),
     ("\\boxed{2}, \\boxed{3}", "2,3"),
+    ("2\\frac{3}{4}", "2\\frac{3}{4} "),
+    ("f(x)=x^2-1", "f(x) = (x-1)(x+1)"),
+    ("9^{9^{9}}", "9^{387420489} + 1 - 1"),
+    ("1^{(2^{235423523})} = 1", "1"),
+    ("x^{100}+1", "1+x^{100}"),
+    ("x \\le 5", "5 \\geq x"),
+    ("-2 < x \\leq 3", "(-2, 3]"),
+    ("x > 4", "(4, \\infty)"),
+    ("x \\geq \\frac12", "[0.5, \\infty)"),
+    ("x<=2", "x \\leq 2"),
 ]
 DIFFERENT = [
     ("5", "-5"),
@@ -126,6 +136,17 @@ DIFFERENT = [
     ("odd", "\\text{even}"),
     ("\\text{No solution}", "1, 2"),
     ("\\infty", "76"),
+    ("2\\frac{3}{4}", "137 \\frac{1}{2}"),
+    ("f(x) = x^2", "f(x) = x^3"),
+    ("f(x) = 2", "3"),
+    ("x^{100}", "x^{101}"),
+    ("0 \\leq \\lambda \\leq 4", "(3,4]"),
+    ("0 \\leq \\lambda \\leq 4", "(0,4)"),
+    ("x < 2", "x > 2"),
+    ("x < 2", "y \\leq 2"),
+    ("x^2 + y^2 + z^2 \\leq 36", "288 \\pi"),
+    ("\\text{A sphere with radius 6}", "288 \\pi"),
+    ("ellipsoid", "\\sqrt{2}"),
 ]
 OPEN = [
     ("0.333333", "1/3"),  # may be a rounding
@@ -136,6 +157,25 @@ OPEN = [
     ("2e-3", "0.002"),
     ("1\\frac12", "3/2"),
     ("f(2)", "2f"),
+    ("f(2)", "x"),
+    ("f(x, 2)", "5"),
+    ("2\\frac{3}{4}", "\\frac{3}{2}"),
+    ("2\\frac{5}{3}", "\\frac{10}{3}"),
+    ("1\\frac12 f(2)", "7"),  # too many ways to read
+    ("x \\geq 5", "5"),
+    ("0 < x < 1", "(0,1)"),  # which may be a point
+    ("0 < x < 1", "0 < y < 1"),
+    ("x < 3, x > 1", "(1,3)"),
+    ("0 < x > 1", "(1,\\infty)"),
+    ("1 < x = y", "y"),
+    ("\\pm x < 1", "(-1,1)"),
+    ("3 < x < 1", "\\{\\}"),
+    ("9^{9^{9}}", "9^{387420488}"),
+    ("\\text{two pi}", "2\\pi"),
+    ("\\text{about 905 cubic}", "288\\pi"),
+    ("\\text{golden ratio}", "\\frac{1+\\sqrt5}{2}"),
+    ("\\text{A}", "\\sqrt2"),  # may be a choice
+    ("ellipsoid", "2"),
     ("2**3", "23"),
     ("1 2", "12"),
     ("1, 234", "1234"),  # commas of several kinds
@@ -187,6 +227,9 @@ def test_what_is_not_certain_is_left_open(ours: str, theirs: str) -> None:
 def test_an_equation_that_is_the_gold_answer_is_not_its_right_side() -> None:
     assert decide("y=2x+3", "2x+3") == "equal"
     assert decide("2x+3", "y=2x+3") is None
+    assert decide("f(x) = 2x + 3", "2x+3") == "equal"
+    assert decide("2x+3", "f(x) = 2x + 3") is None
+    assert decide("P(x) = (x-1)(x-4)Q_1(x) + x - 7", "15") == "different"
 
 
 @quickly
@@ -333,6 +376,7 @@ def test_a_hostile_300_kilobytes_ends(piece: str) -> None:
 
 PARTS = [
     *("1", "12", "0", "1.5", "3e8", "1,000", "x", "y", "n", "i", "e", "C", "\\pi", "\\infty"),
+    *("<", "\\leq", "\\geq", ">=", "f", "Q_1", "\\frac12", "\\text{words}"),
     *("+", "-", "*", "/", "^", "_", "_3", "{", "}", "(", ")", "[", "]", "\\{"),
     *("\\}", ",", ";", "=", "!", "%", "$", "&", "\\\\", "\\pm", "\\cup", "\\frac", "\\frac{", "}{"),
     *(

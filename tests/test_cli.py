@@ -161,7 +161,7 @@ def test_options_are_settings_and_set_goes_before_them(monkeypatch: pytest.Monke
     def started(out: str, chosen: Recipe, *_: object, **more: object) -> None:
         assert out == "runs/scripted"
         assert (chosen.data.limit, chosen.policy[0].samples, chosen.judge[0].votes) == (3, 7, 5)
-        assert more == {"again": True, "ledger": "other/ledger"}
+        assert more == {"again": True, "ledger": "other/ledger", "data": {}}
         raise Seen
 
     monkeypatch.setattr(run, "start", started)

@@ -1,6 +1,7 @@
 """The symbolic judge: what it may call false, what it may confirm, and where it keeps silent."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -192,14 +193,29 @@ def test_hostile_text_is_survived(text: str) -> None:
     assert "false" not in findings(text)
 
 
-def test_real_claims_are_mostly_right(shared_data: Path) -> None:
-    claims = right = 0
-    for name in ("gsm8k", "olympiadbench"):
-        for line in (shared_data / "processbench" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()[:400]:
-            row = json.loads(line)
+@pytest.mark.parametrize(
+    "unit",
+    ["= 1 + 1 ", "(", "\\frac{", "5 a b c ", "(a ", "1,111", "1! ", "9^", "x = y + 1 ", "\n- 1", "1% = ", "<<1"],
+)
+def test_reading_takes_time_in_proportion_to_the_text(unit: str) -> None:
+    def seconds(size: int) -> float:
+        text = "1 + 1 = 2 " + (unit * size)[:size] + " = 3"
+        start = time.process_time()
+        equalities(text)
+        return time.process_time() - start
+
+    assert seconds(8_000) < 4 * 8 * max(seconds(1_000), seconds(1_000))  # squared, it would be 64 times as long
+
+
+REAL = [("gsm8k", 8, 8), pytest.param("olympiadbench", 4, 3, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("name", "claims", "right"), REAL)
+def test_real_claims_are_mostly_right(shared_data: Path, name: str, claims: int, right: int) -> None:
+    found = []
+    for line in (shared_data / "processbench" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if any("=" in step for step in row["steps"]):
             claimed = Equations().read(Trace(row["problem"], tuple(row["steps"]), None)).first_error
-            if claimed is not None and claimed != NO_ERROR:
-                claims += 1
-                right += claimed == row["label"]
-    assert claims >= 8
-    assert right >= 0.9 * claims
+            found += [claimed == row["label"]] if claimed not in {None, NO_ERROR} else []
+    assert (len(found), sum(found)) == (claims, right)  # together 11 of 12: at least 0.9

@@ -100,6 +100,7 @@ def test_judges_are_held_against_people(tmp_path: Path) -> None:
     judged = everything(found.claims["judge", "all"])
     assert found.solutions == {"all": 3}
     assert (judged.cases, judged.right) == (2, 1)
+    assert everything(found.claims["judge", labels.NAMED]) == judged
     assert not found.claims["posterior", "all"]
 
 

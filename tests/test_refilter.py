@@ -76,7 +76,7 @@ def test_the_new_run_is_as_any_other_and_says_where_it_is_from(
     assert said["refiltered"] == {"out": str(old), "id": before.id, "fingerprint": before.fingerprint}
     assert said["id"] != before.id
     assert run.find(str(to)).ledger == before.ledger
-    assert f"from the evidence of the run {before.id}" in (to / "README.md").read_text()
+    assert f"from the evidence of the run `{before.id}`" in (to / "README.md").read_text()
     assert (to / "skipped.jsonl").read_bytes() == (old / "skipped.jsonl").read_bytes()
     loaded = datasets.load_dataset(str(to), cache_dir=str(tmp_path / "cache"))
     assert loaded["train"].num_rows == shards.read(to).num_rows > 0

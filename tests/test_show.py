@@ -74,9 +74,9 @@ def shown(some: Row, *heard: Heard, colour: bool = False, width: int | None = No
 def test_steps_stand_with_their_evidence_and_marks() -> None:
     text = shown(row())
     assert "p/policy/0   kept" in text
-    assert re.search(r"^✓   0  █▌·· 3/8\+ +Three\.$", text, re.MULTILINE)  # the plus: stopped early
-    assert re.search(r"^✗   1  ···· 0/8 +Four\.$", text, re.MULTILINE)
-    assert re.search(r"^·   2  inferred +The answer is 4\.$", text, re.MULTILINE)  # after the first error: no label
+    assert re.search(r"^✓   0     █▌·· 3/8\+ +Three\.$", text, re.MULTILINE)  # the plus: stopped early
+    assert re.search(r"^✗   1 jr  ···· 0/8 +Four\.$", text, re.MULTILINE)
+    assert re.search(r"^·   2     inferred +The answer is 4\.$", text, re.MULTILINE)  # after the first error: no label
     assert "answer 4   gold 3   different" in text
     assert "first error   label step 1   rollouts step 1   judge step 1" in text
     assert "votes step 1, unknown   rollouts 16" in text

@@ -68,6 +68,7 @@ def test_a_run_whose_driver_was_killed_says_how_to_go_on(made: Run) -> None:
     lines = told(made)
     assert lines[0] == f"{made.place}   not finished, and nobody works on it"
     assert lines[1] == "4 of 8 solutions (50%), 0.5 a second; newest sign of life 3 s ago"
+    assert lines[2] == "in finished shards:"
     assert not [line for line in lines if line.startswith("last word")]  # that of an earlier driver
     assert lines[-1] == "next: the same `synth` command goes on where it stopped"
 
@@ -100,7 +101,7 @@ def test_a_run_that_only_began_is_told_of(tmp_path: Path) -> None:
     made = finished(tmp_path / "run", "scripted", "data.limit=1")
     unfinished(made)
     (made.place / shards.MANIFEST).delete()
-    assert told(run.find(str(tmp_path / "run")))[1] == "solutions 0   kept 0 (0.0%)"
+    assert told(run.find(str(tmp_path / "run")))[1] == "no shard is finished yet"
     assert standing.driver(places.at(tmp_path / "nothing"), None) is None
 
 

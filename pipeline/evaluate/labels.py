@@ -39,7 +39,7 @@ COLUMNS: Final = [
     ),
 ]
 RATE: Final = "hit rate of a prefix"
-ALL: Final = "all"
+ALL, NAMED = "all", "all, a step named"
 
 Claim = tuple[int, float]
 """A first error, and how confident that claim is (0 to 1)."""
@@ -70,6 +70,10 @@ class Found:
     claims: dict[tuple[str, str], Claims] = field(default_factory=dict)
     rates: Claims = field(default_factory=dict)
     unknown: int = 0
+
+    def total(self, level: str) -> int:
+        """Return the solutions of a level; which ones a way names a step in is known of those alone that it does."""
+        return self.solutions[ALL if level == NAMED else level]
 
 
 def measure(made: Run) -> Found:
@@ -110,9 +114,15 @@ def _count(found: Found, rows: list[tuple[Row, int]], ways: Mapping[str, Callabl
         found.solutions[level] = found.solutions.get(level, 0) + len(rows)
         for name, way in ways.items():
             claims = [(claim, true) for row, true in rows if (claim := way(row)) is not None]
-            cases = ((confidence, first == true) for (first, confidence), true in claims)
-            reliability.count(found.claims.setdefault((name, level), {}), cases)
+            _claimed(found, name, level, claims)
+            if level == ALL:
+                _claimed(found, name, NAMED, [(claim, true) for claim, true in claims if claim[0] != NO_ERROR])
     reliability.count(found.rates, (case for row, true in rows for case in _rates(row, true)))
+
+
+def _claimed(found: Found, name: str, level: str, claims: list[tuple[Claim, int]]) -> None:
+    cases = ((confidence, first == true) for (first, confidence), true in claims)
+    reliability.count(found.claims.setdefault((name, level), {}), cases)
 
 
 def _rates(row: Row, true: int) -> Iterator[tuple[float, bool]]:
@@ -174,13 +184,15 @@ def tables(found: Found) -> Iterator[tuple[str, list[dict[str, str]]]]:
 
 
 def _overview(found: Found) -> Iterator[dict[str, str]]:
-    for (name, level), claims in sorted(found.claims.items(), key=lambda item: (item[0][1] != ALL, item[0][1])):
+    for (name, level), claims in sorted(
+        found.claims.items(), key=lambda item: (not item[0][1].startswith(ALL), item[0][1])
+    ):
         right = reliability.everything(claims)
         if claims:
             yield {
                 "level": level,
                 "labels by": name,
-                "labelled, %": table.share(right.cases / found.solutions[level]),
+                "labelled, %": table.share(right.cases / found.total(level)),
                 "of them right, %": table.share(right.value, right.range),
                 "right": f"{right.right:,.0f} of {right.cases:,.0f}",
             }
@@ -192,7 +204,8 @@ def _curves(found: Found, ways: Mapping[str, Claims]) -> list[dict[str, str]]:
     for retained in reliability.RETAINED:
         points = {name: [p for p in curve if p.retained == retained] for name, curve in curves.items()}
         cells = {name: _share(one[0].right) if one else "" for name, one in points.items()}
-        rows.append({"retained": f"{retained:.0%}", "solutions": f"{retained * found.solutions[ALL]:,.0f}", **cells})
+        if any(cells.values()):
+            rows.append({"most confident": f"{retained:.0%}", "of": f"{found.solutions[ALL]:,}", **cells})
     return rows
 
 
@@ -214,7 +227,7 @@ def told(found: Found) -> dict[str, Any]:
     ways = {}
     for (name, level), claims in found.claims.items():
         if claims:
-            points = reliability.curve(claims, found.solutions[level])
+            points = reliability.curve(claims, found.total(level))
             ways[f"{name}, {level}"] = {
                 **_plain(reliability.everything(claims)),
                 "curve": [{"retained": p.retained, "confidence": p.confidence, **_plain(p.right)} for p in points],

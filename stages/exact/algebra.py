@@ -92,7 +92,7 @@ class Function(str):
 
     def __new__(cls, name: str, *given: Value) -> Self:
         """Raise Unclear where the spelling is too long."""
-        spelling = f"{name}({','.join(map(_spelled, given))})"
+        spelling = f"{name}({','.join(map(spelled, given))})"
         if len(spelling) > SPELLED:
             raise Unclear
         function = super().__new__(cls, spelling)
@@ -174,15 +174,18 @@ def root(value: Value, n: int = 2) -> Value:
 
 
 def power(base: Value, exponent: Value) -> Value:
-    """Return base to the exponent: a product, a root, or a function of both."""
+    """Return base to the exponent: a product, a root, or a function of both where that is none or too large."""
     c = exponent.rational()
-    if c is None:
-        return atom(Function("pow", base, exponent))
+    if base == constant(1) or c is None:
+        return base if base == constant(1) else atom(Function("pow", base, exponent))
     c = Fraction(c)
     if not base.above and c <= 0:
         raise Unclear
     if c.denominator == 1:
-        return base**c.numerator
+        try:
+            return base**c.numerator
+        except Unclear:
+            return atom(Function("pow", base, exponent))
     return root(base, c.denominator) ** c.numerator
 
 
@@ -275,7 +278,8 @@ def _whole_root(n: int, degree: int) -> int | None:
     return low if low**degree == n else None
 
 
-def _spelled(value: Value) -> str:
+def spelled(value: Value) -> str:
+    """Return a text that is the same for identical values alone."""
     return ":".join("+".join(sorted(map(_term, part.items()))) for part in (value.above, value.below))
 
 

@@ -1,4 +1,4 @@
-r"""Reads arithmetic in tokens, where there is one way to read it: `1/2x`, `1\frac12`, `x^10` and `f(2)` are Unclear.
+r"""Reads arithmetic in tokens: `1/2x` and `x^10` are Unclear, `1\frac12` and `f(2)` can be read in two ways.
 
 Recursive descent, once over the tokens, bounded in depth.
 """
@@ -9,7 +9,8 @@ from math import comb, factorial
 from typing import ClassVar
 
 from stages.exact import algebra
-from stages.exact.algebra import INFINITY, PI, Function, Unclear, Value, atom, constant
+from stages.exact.algebra import INFINITY, PI, Unclear, Value, atom, constant
+from stages.exact.circular import CIRCULAR, written
 from stages.exact.forms import EITHER, has_units
 from stages.exact.tokens import ORDINAL, Token
 from stages.exact.units import DEGREE, DOLLAR, PERCENT, unit
@@ -18,16 +19,20 @@ DEEPEST = 24  # brackets in brackets
 LARGEST = 300  # of which a factorial or a binomial coefficient is taken
 
 _APPLIED = set("fghuvFGHPQRSTW")  # letters behind which a bracket may hold an argument
-_CIRCULAR = {"sin", "cos", "tan", "cot", "sec", "csc"}
 _FACTOR = {"(", "[", "{", "letter", "number", "frac", "sqrt", "binom", "function", PI, INFINITY}
 _AFTER = {"%": PERCENT, "circ": DEGREE, "currency": DOLLAR}
 _CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
 
 
 class Arithmetic:
-    """Where in the tokens of an answer its reader is, and what it has met."""
+    r"""Where in the tokens of an answer its reader is, and what it has met.
 
-    def __init__(self, given: list[Token]) -> None:
+    `products`: what `1\frac12` and `f(2)` are, instead of a mixed number and a function; `doubts`: which were met.
+    """
+
+    def __init__(self, given: list[Token], *, products: bool = False) -> None:
+        self.doubts: set[str] = set()
+        self._products = products
         self._tokens = [*given, ("finish", "")]
         self._at = 0
         self._depth = 0
@@ -88,12 +93,21 @@ class Arithmetic:
                 result /= self._directed()
                 divided = True
             elif self._next in _FACTOR:
-                if divided or self._next == "number" or (number and self._next == "frac") or has_units(result):
+                if divided or self._next == "number" or has_units(result):
                     raise Unclear
-                result *= self._factor()
+                result = self._beside(result) if number and self._next == "frac" else result * self._factor()
             else:
                 return result
             number = False
+
+    def _beside(self, whole: Value) -> Value:
+        """Read a fraction behind a number, and doubt what they are together."""
+        self.doubts.add("mixed")
+        part = self._factor()
+        c, rest = whole.rational(), part.rational()
+        if self._rounded or c is None or c.denominator != 1 or rest is None or not 0 < rest < 1:
+            raise Unclear
+        return whole * part if self._products else whole + part
 
     def _directed(self) -> Value:
         return -self._factor() if self._takes("-") else self._factor()
@@ -204,6 +218,20 @@ class Arithmetic:
             if braced:
                 self._take("}")
         if self._next == "(" and (name[0] in _APPLIED or self._kinds(3)[2:] == [")"]):
+            return self._called(name)
+        return atom(name)
+
+    def _called(self, name: str) -> Value:
+        """Read a letter before a bracket as the function it may be; where it is defined, it is one."""
+        defined = name[0] in _APPLIED and self._kinds(4)[1:] == ["letter", ")", "="]
+        if not defined:
+            self.doubts.add("applied")
+            if self._products:
+                return atom(name)
+        self._take("(")
+        given = self._sum()
+        self._take(")")
+        if has_units(given) or len(name := f"{name}({algebra.spelled(given)})") > algebra.SPELLED:
             raise Unclear
         return atom(name)
 
@@ -224,12 +252,12 @@ class Arithmetic:
     def _applied(self, name: str) -> Value:
         """Read the argument of a function, which without brackets ends where nothing else can be meant."""
         power = _small(self._argument()) if self._takes("^") else 1
-        given = self._atom() if self._next in {"(", "{"} else self._bare(circular=name in _CIRCULAR)
+        given = self._atom() if self._next in {"(", "{"} else self._bare(circular=name in CIRCULAR)
         if self._next == "^":
             raise Unclear
-        if name in _CIRCULAR:
+        if name in CIRCULAR:
             given = algebra.put(given, DEGREE, atom(PI) / constant(180))
-        return _function(name, given) ** power
+        return written(name, given) ** power
 
     def _bare(self, *, circular: bool) -> Value:
         if self._next not in {"number", "frac", "letter", PI}:
@@ -265,18 +293,3 @@ def _small(value: Value) -> int:
     if c is None or c.denominator != 1 or not 0 <= c <= LARGEST:
         raise Unclear
     return int(c)
-
-
-def _function(name: str, given: Value) -> Value:
-    """Write the circular functions by sine and cosine."""
-    if name not in _CIRCULAR:
-        return atom(Function(name, given))
-    sine, cosine, one = atom(Function("sin", given)), atom(Function("cos", given)), constant(1)
-    return {
-        "sin": sine,
-        "cos": cosine,
-        "tan": sine / cosine,
-        "cot": cosine / sine,
-        "sec": one / cosine,
-        "csc": one / sine,
-    }[name]

@@ -4,69 +4,45 @@ By spelling, or by exact arithmetic on what both certainly say. Where an answer 
 decide otherwise (a list in another order, a comma that may be a decimal mark), the question stays open.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
 from stages.answers import normal
-from stages.exact import algebra, scalars
+from stages.exact import algebra, scalars, words
 from stages.exact.algebra import INFINITY, ONE, Unclear, atoms, constant, letters
-from stages.exact.bounds import Bounds, bounds
-from stages.exact.forms import Based, Equation, Form, Row, Scalar
-from stages.exact.reading import read
+from stages.exact.forms import Based, Chain, Equation, Form, Row, Scalar
+from stages.exact.intervals import end, interval, plain
+from stages.exact.reading import readings
 from stages.exact.scalars import Decision, sole_letter
 
 MANY = 40  # items of a collection
 
-_CHOICE = re.compile(r"([A-Z])|\(([A-Z])\)(?:(?:[A-Za-z]{2}|[0-9]).*)?", re.DOTALL)
-_EXCLUSIVE = (
-    {"yes", "no"},
-    {"true", "false"},
-    {"odd", "even", "neither"},
-    {"circle", "ellipse", "parabola", "hyperbola"},
-)
-_NOTHING = re.compile(
-    r"\\text\{\s*(?:none|no (?:real |such |integer )*(?:solutions?|integers?|numbers?|values?))\.?\s*\}", re.IGNORECASE
-)
-_CLOCK = re.compile(r"([0-9]{1,2})(?::?([0-9]{2}))?([ap])\.?m", re.IGNORECASE)
-
 
 def decide(answer: str, gold: str) -> Decision:
     """Decide what is certain about two raw answers; None where nothing is."""
-    ours, theirs = read(answer), read(gold)
-    if ours is not None and theirs is not None and not _misprint(answer, ours, gold, theirs):
-        outcome = _compare(ours, theirs)
-        if outcome:
-            return outcome
-    if _is_something(ours) and _NOTHING.fullmatch(gold.strip()):
+    ours, theirs = readings(answer), readings(gold)
+    outcomes = {
+        None if _misprint(answer, left, gold, right) else _compare(left, right) for left in ours for right in theirs
+    }
+    if len(outcomes) == 1 and (outcome := outcomes.pop()):
+        return outcome
+    if _unsaid(ours, gold) or _unsaid(theirs, answer):
         return "different"
-    if _is_something(theirs) and _NOTHING.fullmatch(answer.strip()):
-        return "different"
-    return _spelled(normal(answer), normal(gold))
+    return words.spelled(normal(answer), normal(gold))
 
 
-def _is_something(form: Form | None) -> bool:
+def _unsaid(forms: tuple[Form, ...], text: str) -> bool:
+    """Whether a text in words certainly says something else."""
+    if len(forms) != 1:
+        return False
+    return _is_something(forms[0]) if words.nothing(text) else words.other_than(text, forms[0])
+
+
+def _is_something(form: Form) -> bool:
     """Whether an answer is more than nothing, which zero may be."""
-    return form is not None and not (isinstance(form, Scalar) and not form.value.above)
-
-
-def _spelled(ours: str, theirs: str) -> Decision:
-    if ours.casefold() == theirs.casefold() and (ours == theirs or (len(ours) > 1 and ours.isalpha())):
-        return "equal" if ours else None
-    if (left := _CHOICE.fullmatch(ours)) and (right := _CHOICE.fullmatch(theirs)):
-        return "equal" if (left[1] or left[2]) == (right[1] or right[2]) else "different"
-    if any({ours.lower(), theirs.lower()} <= words for words in _EXCLUSIVE):
-        return "different"
-    left, right = _CLOCK.fullmatch(ours), _CLOCK.fullmatch(theirs)
-    if left and right:
-        return "equal" if _time(left) == _time(right) else "different"
-    return None
-
-
-def _time(clock: re.Match[str]) -> tuple[int, int, str]:
-    return int(clock[1]) % 12, int(clock[2] or 0), clock[3].lower()
+    return not (isinstance(form, Scalar) and not form.value.above)
 
 
 def _misprint(answer: str, ours: Form, gold: str, theirs: Form) -> bool:
@@ -151,6 +127,31 @@ def _equations(ours: Equation, theirs: Equation) -> Decision:
     return "different" if linear and shared and names == letters(names) else None
 
 
+def _bounding(ours: Chain, theirs: Scalar) -> Decision:
+    """Compare an inequality with a value: where it is about several letters it gives none, as of an equation."""
+    several = len(letters(atoms(*(side.value for side in ours.sides)))) > 1
+    outcomes = {scalars.compare(side, theirs) for side in ours.sides}
+    return "different" if several and outcomes == {"different"} else None
+
+
+def _within(ours: Chain, theirs: Row) -> Decision:
+    """Compare an inequality with an interval; round brackets may be a point's."""
+    found = interval(ours)
+    if found is None or theirs.brackets in {"", "{}", "matrix"}:
+        return None
+    outcome = _unions(found[1], theirs)
+    point = theirs.brackets == "()" and not any(INFINITY in atoms(plain(item).value) for item in theirs.items)
+    return None if point and outcome == "equal" else outcome
+
+
+def _chains(ours: Chain, theirs: Chain) -> Decision:
+    left, right = interval(ours), interval(theirs)
+    if left is None or right is None:
+        return None
+    outcome = _unions(left[1], right[1])
+    return outcome if left[0] == right[0] or outcome == "different" else None
+
+
 def _both_based(ours: Based, theirs: Based) -> Decision:
     if ours == theirs:
         return "equal"
@@ -186,7 +187,7 @@ def _rows(ours: Row, theirs: Row) -> Decision:
 
 def _is_interval(row: Row) -> bool:
     """Whether the items in brackets are a left and a right end; [1,2] is hardly the point (1,2)."""
-    return len(row.items) == 2 and _end(row, 0)[1] < _end(row, 1)[0]
+    return len(row.items) == 2 and end(row, 0)[1] < end(row, 1)[0]
 
 
 def _in_order(ours: Iterable[Form], theirs: Iterable[Form]) -> Decision:
@@ -226,9 +227,9 @@ def _unions(ours: Row, theirs: Row) -> Decision:
 def _parts(row: Row) -> list[Row]:
     """Return intervals from left to right. Raises Unclear where two of them touch."""
     parts = [part for part in (row.items if row.brackets == "union" else (row,)) if isinstance(part, Row)]
-    parts.sort(key=lambda part: _end(part, 0)[0])
+    parts.sort(key=lambda part: end(part, 0)[0])
     for before, after in pairwise(parts):
-        gap = _end(before, 1)[1] < _end(after, 0)[0]
+        gap = end(before, 1)[1] < end(after, 0)[0]
         point = _compare(before.items[1], after.items[0]) == "equal" and (before.brackets[1], after.brackets[0]) == (
             ")",
             "(",
@@ -236,17 +237,6 @@ def _parts(row: Row) -> list[Row]:
         if not gap and not point:
             raise Unclear
     return parts
-
-
-def _end(part: Row, side: int) -> Bounds:
-    """Enclose one end of an interval."""
-    one = part.items[side]
-    if len(part.items) != 2 or part.brackets == "{}" or not isinstance(one, Scalar) or one.unit:
-        raise Unclear
-    if INFINITY in atoms(one.value):
-        end = math.copysign(math.inf, next(iter(one.value.above.values())))
-        return end, end
-    return bounds(one.value, {})
 
 
 _COMPARE: dict[tuple[type, type], Callable[[Any, Any], Decision]] = {
@@ -262,6 +252,15 @@ _COMPARE: dict[tuple[type, type], Callable[[Any, Any], Decision]] = {
     (Equation, Row): _one_and_row,
     (Equation, Equation): _equations,
     (Equation, Based): _open,
+    (Scalar, Chain): _swapped(_bounding),
+    (Row, Chain): _swapped(_within),
+    (Equation, Chain): _open,
+    (Chain, Scalar): _bounding,
+    (Chain, Row): _within,
+    (Chain, Equation): _open,
+    (Chain, Chain): _chains,
+    (Chain, Based): _open,
+    (Based, Chain): _open,
     (Based, Scalar): _based,
     (Based, Row): _one_and_row,
     (Based, Equation): _open,

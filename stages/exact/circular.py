@@ -8,10 +8,26 @@ B^(1-d) in size, since its norm is a whole number. So bounds that are small enou
 import math
 from fractions import Fraction
 
-from stages.exact.algebra import ONE, PI, ROOT, Function, Monomial, Polynomial, Unclear, Value
+from stages.exact.algebra import ONE, PI, ROOT, Function, Monomial, Polynomial, Unclear, Value, atom, constant
 from stages.exact.bounds import bounds
 
+CIRCULAR = {"sin", "cos", "tan", "cot", "sec", "csc"}
 ORDER = 2000  # of the largest cyclotomic field that is looked at
+
+
+def written(name: str, given: Value) -> Value:
+    """Write the circular functions by sine and cosine."""
+    if name not in CIRCULAR:
+        return atom(Function(name, given))
+    sine, cosine, one = atom(Function("sin", given)), atom(Function("cos", given)), constant(1)
+    return {
+        "sin": sine,
+        "cos": cosine,
+        "tan": sine / cosine,
+        "cot": cosine / sine,
+        "sec": one / cosine,
+        "csc": one / sine,
+    }[name]
 
 
 def identical(ours: Value, theirs: Value) -> bool:

@@ -1,4 +1,4 @@
-"""What an answer can be: a value, a row of them, an equation, digits in a base."""
+"""What an answer can be: a value, a row of them, an equation, an inequality, digits in a base."""
 
 from dataclasses import dataclass
 
@@ -35,6 +35,14 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """Sides of an inequality, and the signs between them: all of "<" and "≤", or all of ">" and "≥"."""
+
+    sides: tuple[Scalar, ...]
+    signs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Based:
     """Digits and the base they are written in."""
 
@@ -42,7 +50,7 @@ class Based:
     base: int
 
 
-Form = Scalar | Row | Equation | Based
+Form = Scalar | Row | Equation | Chain | Based
 
 
 def has_units(value: Value) -> bool:
@@ -69,6 +77,8 @@ def either(form: Form) -> list[Form]:
         if EITHER in atoms(form.left.value):
             raise Unclear
         return [Equation(form.left, right) for right in either(form.right) if isinstance(right, Scalar)]
+    if isinstance(form, Chain) and EITHER in atoms(*(side.value for side in form.sides)):
+        raise Unclear
     if not isinstance(form, Scalar) or EITHER not in atoms(form.value):
         return [form]
     values = [algebra.put(form.value, EITHER, constant(sign)) for sign in (1, -1)]

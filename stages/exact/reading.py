@@ -1,30 +1,42 @@
-"""What an answer says, by a small grammar of the LaTeX and plain text that answers are written in.
+r"""What an answer says, by a small grammar of the LaTeX and plain text that answers are written in.
 
-`read` gives a form where there is one way to read an answer, and None where there are several or none.
+`readings` gives a form for each way to read an answer: two where `1\frac12` may be a product and `f(2)`, too.
 """
 
 from functools import lru_cache
 
 from stages.exact import algebra
-from stages.exact.algebra import INFINITY, Unclear, atoms, letters
+from stages.exact.algebra import INFINITY, Unclear, Value, atoms, letters
 from stages.exact.arithmetic import Arithmetic
-from stages.exact.forms import EITHER, Based, Equation, Form, Row, Scalar, either, scalar
+from stages.exact.forms import EITHER, Based, Chain, Equation, Form, Row, Scalar, either, scalar
 from stages.exact.tokens import Token, tokens
 
 LONGEST = 600  # characters
 
+_SIGNS = ("=", "<", "\u2264", ">", "\u2265")
 _CLOSING = {"(": (")", "]"), "[": (")", "]"), "\\{": ("\\}",), "{": ("}",)}
 
 
 @lru_cache(maxsize=1 << 10)
-def read(answer: str) -> Form | None:
-    """Return what an answer says, None where that is not certain."""
+def readings(answer: str) -> tuple[Form, ...]:
+    """Return what an answer may say, one way or two; nothing where there are more ways or none."""
     if len(answer) > LONGEST:
-        return None
+        return ()
     try:
-        return _Reader(tokens(answer.strip(" \n*").rstrip(".,;: \\"))).answer()
+        given = tokens(answer.strip(" \n*").rstrip(".,;: \\"))
+        reader = _Reader(given)
+        form = reader.answer()
+        if len(reader.doubts) > 1:
+            return ()
+        return (form, _Reader(given, products=True).answer()) if reader.doubts else (form,)
     except Unclear:
-        return None
+        return ()
+
+
+def read(answer: str) -> Form | None:
+    """Return what an answer says where there is one way to read it."""
+    forms = readings(answer)
+    return forms[0] if len(forms) == 1 else None
 
 
 def _rows(given: list[Token]) -> set[int]:
@@ -48,8 +60,8 @@ def _infinite(form: Form) -> bool:
 class _Reader(Arithmetic):
     """What stands in brackets with a comma is a row; all else is arithmetic."""
 
-    def __init__(self, given: list[Token]) -> None:
-        super().__init__(given)
+    def __init__(self, given: list[Token], *, products: bool = False) -> None:
+        super().__init__(given, products=products)
         self._rows = _rows(given)
 
     def answer(self) -> Form:
@@ -78,14 +90,24 @@ class _Reader(Arithmetic):
         if self._next == "number" and self._tokens[self._at + 1][0] == "_":
             return self._based()
         self._rounded = False
-        sides = [self._sum()]
-        while self._takes("="):
+        sides, signs = [self._sum()], list[str]()
+        while self._next in _SIGNS:
+            signs.append(self._take(*_SIGNS))
             sides.append(self._sum())
+        if signs and "=" not in signs:
+            return self._chain(sides, signs)
+        if set(signs) > {"="}:
+            raise Unclear
         if len(sides) == 1 or (not letters(atoms(*sides)) and all(algebra.same(side, sides[0]) for side in sides)):
             return scalar(sides[0], rounded=self._rounded)
         if len(sides) > 2:
             raise Unclear
         return Equation(scalar(sides[0], rounded=self._rounded), scalar(sides[1], rounded=self._rounded))
+
+    def _chain(self, sides: list[Value], signs: list[str]) -> Chain:
+        if not (set(signs) <= set("<\u2264") or set(signs) <= set(">\u2265")):
+            raise Unclear
+        return Chain(tuple(scalar(side, rounded=self._rounded) for side in sides), tuple(signs))
 
     def _union(self) -> Row:
         parts = [self._row()]

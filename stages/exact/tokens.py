@@ -25,12 +25,14 @@ _TOKEN = re.compile(
     rf"(?P<box>\\boxed\{{)|(?P<row>\\\\)|(?P<space>{_SPACE})|(?P<number>{_NUMBER})|(?P<word>[a-zA-Z]+)"
     r"|\\begin\{(?P<begin>[pb]matrix)\}|\\end\{(?P<end>[pb]matrix)\}"
     r"|\\(?:text|textbf|textit|textrm|mathrm|mbox)\s?\{(?P<text>[^{}]*)\}"
-    r"|\\(?P<command>[a-zA-Z]+)|(?P<sign>\\[{}%$]|[-+*/^_=(){}\[\],;!%&−×·°π∞±])"
+    r"|\\(?P<command>[a-zA-Z]+)|(?P<sign>\\[{}%$]|[<>]=|[-+*/^_=<>≤≥(){}\[\],;!%&−×·°π∞±])"
 )
 _PLAIN = {
     "cdot": "*", "times": "*", "×": "*", "·": "*", "div": "/", "−": "-", ";": ",", "±": "pm", "lbrace": "\\{",
     "rbrace": "\\}", "\\%": "%", "\\$": "currency", "°": "circ", "dfrac": "frac", "tfrac": "frac", "cfrac": "frac",
     "tbinom": "binom", "dbinom": "binom", "pi": PI, "π": PI, "infty": INFINITY,
+    "lt": "<", "gt": ">", "le": "≤", "leq": "≤", "leqslant": "≤", "<=": "≤", "ge": "≥", "geq": "≥", "geqslant": "≥",
+    ">=": "≥",
 }  # fmt: skip
 _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
