@@ -109,7 +109,10 @@ def _evaluations(name: str, against: Sequence[str] | None) -> tuple[Index | None
     index, sizes, faults = Index(), dict[str, int | None](), []
     for one in usual if against is None else against:
         try:
-            sizes[one] = index.add(one, load(one).problems)
+            shown = (
+                Path(one).name if Path(one).suffix.lower() in files.SUFFIXES else one
+            )  # what is left out is published
+            sizes[one] = index.add(shown, load(one).problems)
         except SourceError as error:
             if against is not None:
                 raise SourceError(f"data.against: {error}") from error

@@ -41,7 +41,7 @@ def text(made: Run) -> str:
         _making(made, told),
         _cost(made, summary),
         _columns(),
-        _limits(made.recipe),
+        _limits(made.recipe, told.get("data") or {}),
     )
     body = "\n\n".join("\n".join(part) for part in parts)
     return f"---\n{_front(made.recipe, summary)}\n---\n\n{body}\n"
@@ -164,6 +164,9 @@ def _making(made: Run, told: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield from table(("prompt", "wording (SHA-256)"), prompts)
     yield ""
+    if commit := (told.get("data") or {}).get("commit"):
+        yield f"The problems are those of the commit {code(commit)} of their dataset."
+        yield ""
     versions = ", ".join(f"{name} {version}" for name, version in sorted(told.get("versions", {}).items()))
     yield f"Fingerprint of recipe and wordings: {code(made.fingerprint)}. Made with {code(versions)}."
     if changed := list(_changed(settings, public.settings(Recipe()))):
@@ -276,10 +279,10 @@ def _columns() -> Iterator[str]:
     yield from table(("column", "type", "what"), ((f"`{name}`", kind, schema.MEANING[name]) for name, kind in kinds))
 
 
-def _limits(recipe: Recipe) -> Iterator[str]:
+def _limits(recipe: Recipe, data: Mapping[str, Any]) -> Iterator[str]:
     yield "## Known limits"
     yield ""
-    yield from (f"- {caveat}" for caveat in caveats.of(recipe))
+    yield from (f"- {caveat}" for caveat in caveats.of(recipe, data))
     if recipe.license is None:
         yield "- No licence is stated: those of the problems and of the models' outputs decide what may be done."
 

@@ -1,7 +1,10 @@
 """What the labels of a recipe cannot be trusted with: known limits of the methods it uses, with their sources."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from pipeline import public
+from pipeline.markdown import code
 from pipeline.settings import Recipe
 
 LESSONS = "arXiv 2501.07301"
@@ -9,9 +12,11 @@ PROCESSBENCH = "arXiv 2412.06559"
 SELF_PRM = "arXiv 2505.11227"
 
 
-def of(recipe: Recipe) -> list[str]:
-    """Return the limits that apply to a recipe, a paragraph each."""
-    return [*_world(recipe), *_rule(recipe), *_rollouts(recipe), *_judges(recipe), *_always(recipe)]
+def of(recipe: Recipe, data: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the limits that apply to a recipe, a paragraph each; `data`: what run.json says of the source."""
+    own = recipe.data.source in {"arith", "scripted"}
+    benches = [] if own else _benches(data or {})
+    return [*_world(recipe), *_rule(recipe), *_rollouts(recipe), *_judges(recipe), *_always(), *benches]
 
 
 def _engines(recipe: Recipe) -> set[str]:
@@ -100,10 +105,24 @@ def _judges(recipe: Recipe) -> Iterator[str]:
         yield "The judge `given` repeats the labels the dataset brought, and is as good as those."
 
 
-def _always(recipe: Recipe) -> Iterator[str]:
+def _always() -> Iterator[str]:
     yield (
         "Rejected is not wrong: a solution is rejected where evidence is missing or opinions differ. What is kept is "
         "what was easier to agree on."
     )
-    if recipe.data.source not in {"arith", "scripted"}:
-        yield "The card does not say whether problems occur in benchmarks: look before evaluating on any."
+
+
+def _benches(data: Mapping[str, Any]) -> Iterator[str]:
+    """Say which evaluation sets the source was freed of, and which not."""
+    sizes = data.get("against") or {}
+    if not sizes:
+        yield "Problems were not looked up in any benchmark: some may be in one. Look before evaluating on any."
+        return
+    there, gone = ([code(public.name(one)) for one in sizes if (sizes[one] is None) is lost] for lost in (False, True))
+    if there:
+        yield (
+            f"Problems that are in {', '.join(there)} were left out ({data.get('contaminated', 0):,} rows), as far as "
+            "they share numbers and most of their words. Those of other benchmarks may be here, and reworded ones."
+        )
+    if gone:
+        yield f"**Nothing was left out for being in {', '.join(gone)}**: that could not be loaded."

@@ -14,7 +14,7 @@ _KEY = re.compile(r"\b(?:sk-|hf_|Bearer\s+)[\w.*-]{8,}")
 _URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}://)(?:[^\s/?#]*@)?([^\s?#]*)(?:\?[^\s#]*)?")
 _FOLDERS = re.compile(r"(?<![^:=|])(?:~|\.{1,2})?/(?!/)(?:[^|\n]*/)?(?=[^|\n/])")
 _ALONE = ("cluster", "budget")  # where, how fast and how far: nobody else's business
-_NAMES = ("source", "engine", "name", "chat_template", "tokenizer")  # settings that may hold a path
+_NAMES = ("source", "against", "engine", "name", "chat_template", "tokenizer")  # settings that may hold a path
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:

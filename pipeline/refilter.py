@@ -48,7 +48,7 @@ def refilter(out: str, to: str, overrides: Sequence[str]) -> Run:
         seals = list(pool.map(lambda seal: shards.seal(new.place, _decided(old.place, seal, new, metadata)), owed))
         shards.enter_all(new.place, seals)
         origin = {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint}
-        run.write(new, run.ledger(out), origin, run.facts(out))
+        run.write(new, run.ledger(out), origin, run.told(old.place).get("data"))
         shards.settle(new.place, {seal.part for seal in seals})
         _take_over(old.place, new)
         card.write(new)

@@ -115,11 +115,6 @@ def find(out: str) -> Run:
     )
 
 
-def facts(out: str) -> dict[str, Any]:
-    """Return what run.json says of the source: its commit, what it was freed of, how much that was."""
-    return (_read(places.at(out)) or {}).get("data") or {}
-
-
 def ledger(out: str) -> str:
     """Return where a run's ledger lies, as another run's `--ledger` names it."""
     known = _read(places.at(out)) or {}

@@ -162,7 +162,7 @@ def test_problems_of_an_evaluation_set_are_left_out_and_recorded(tmp_path: Path)
     assert ids(loaded) == ["t2"]
     (reject,) = loaded.rejects
     assert (reject.row, reject.reason, reject.id) == (1, CONTAMINATED, "t1")
-    assert reject.match == f"{bench}: e1: {HELD[:60].strip()}"
+    assert reject.match == f"bench.jsonl: e1: {HELD[:60].strip()}"
     assert loaded.facts == {"against": {bench: 1}, "contaminated": 1, "repeated": 0}
     assert loaded.notes[0] == f"freed of what is in {bench}"
     with pytest.raises(SourceError, match=rf"no row can be used; the first: row 1: {CONTAMINATED} \(.*e1: Ann has"):
