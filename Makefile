@@ -29,8 +29,8 @@ submit: $(BIN)/base  ## the same as a job of a running Ray cluster (RAY_ADDRESS)
 status: $(BIN)/base  ## how far a run has come
 	$(BIN)/python -m pipeline status --out '$(RUN)'
 
-show: $(BIN)/base  ## one labelled solution in colour: ID=...
-	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID)
+show: $(BIN)/base  ## one labelled solution in colour: ID=..., or PICK="--random --rejected judge_later --judge"
+	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID) $(PICK)
 
 plan: $(BIN)/base  ## what a whole dataset would cost, by plan: a pilot of PILOT problems (48), then a forecast: PROBLEMS RATE
 	$(MAKE) synth OUT='$(RUN)-pilot' LEDGER='$(RUN)/ledger' LIMIT=$(or $(PILOT),48) \
