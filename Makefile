@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth plan submit status show export refilter install-vllm test check bench model clean
+.PHONY: help synth plan submit status show report export refilter install-vllm test check bench model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ status: $(BIN)/base  ## how far a run has come
 
 show: $(BIN)/base  ## one labelled solution in colour: ID=...
 	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID)
+
+report: $(BIN)/base  ## a run as one page, report.html in its directory: figures, and a reader for solutions (docs/report.md)
+	$(BIN)/python -m pipeline report --out '$(RUN)'
 
 plan: $(BIN)/base  ## what a whole dataset would cost, by plan: a pilot of PILOT problems (48), then a forecast: PROBLEMS RATE
 	$(MAKE) synth OUT='$(RUN)-pilot' LEDGER='$(RUN)/ledger' LIMIT=$(or $(PILOT),48) \

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 
 from data.errors import PipelineError
-from pipeline.verbs import export, look, plan, refilter, synth
+from pipeline.verbs import export, look, plan, refilter, report, synth
 
-VERBS = (synth, look, export, plan, refilter)
+VERBS = (synth, look, report, export, plan, refilter)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
