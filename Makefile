@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth plan submit status show report export refilter install-vllm test check bench model clean
+.PHONY: help synth plan submit status show report export refilter push install-vllm test check bench model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ export: $(BIN)/base  ## write a run for a trainer: FORMAT TO SIDE LABELS="--soft
 
 refilter: $(BIN)/base  ## decide a finished run anew: OUT TO SET="consensus.rule=mc"; no model is asked
 	$(BIN)/python -m pipeline refilter --out '$(RUN)' --to '$(TO)' $(foreach setting,$(SET),--set '$(setting)')
+
+push: $(BIN)/base  ## upload a run to the Hugging Face Hub: REPO=owner/name, OPTIONS: PUBLIC=1 PARTIAL=1 (docs/publish.md)
+	$(BIN)/python -m pipeline push --out '$(RUN)' --repo '$(REPO)' $(if $(PUBLIC),--public) $(if $(PARTIAL),--partial)
 
 install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the CPU build
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data import shards, sources
 from data.shards import Plan
-from pipeline import recipe, run
+from pipeline import card, recipe, run
 from pipeline.engines.scripted import Scripted
 from pipeline.run import Run
 from pipeline.worker import Worker
@@ -21,12 +21,16 @@ def finished(out: Path, source: str, *overrides: str) -> Run:
     plan = made.plan(tasks)
     asyncio.run(_label(made, plan))
     shards.settle(out, plan)
-    run.card(made, loaded)
+    run.leave_out(made, loaded)
+    run.finish(made)
+    card.write(made)
     return made
 
 
 async def _label(made: Run, plan: Plan) -> None:
-    worker = Worker(made, {"scripted": Scripted(made.recipe.script())})
+    engine = Scripted(made.recipe.script())
+    run.met(made.place, {"scripted": engine.model})
+    worker = Worker(made, {"scripted": engine})
     for part, tasks in plan.items():
         packed = await worker.label(part, tasks, shards.digest(tasks, made.fingerprint))
         if packed:

@@ -59,6 +59,44 @@ SCHEMA = pa.schema(
     ]
 )
 
+MEANING: Mapping[str, str] = {
+    "prompt": "the problem, ending with a newline",
+    "completions": "the steps that have a label, without the whitespace around them",
+    "labels": "one a completion: is the step right; the first wrong one is the last",
+    "id": "problem, policy and sample",
+    "problem_id": "the problem's own",
+    "dataset": "where the problem is from",
+    "problem": "its text, to the byte",
+    "gold_answer": "the known answer; null: none",
+    "level": "its difficulty as the dataset says it",
+    "policy": "who wrote the solution",
+    "sample": "number of this solution among the policy's on the problem",
+    "steps": "all steps; joined they are the solution, to the byte",
+    "answer": "the answer the solution states; null: none was found",
+    "cut": "whether the token limit ended the solution",
+    "outcome": "the answer against gold_answer: equal, different or undecided",
+    "first_error": "the label: first wrong step from 0, -1 none; null where rejected",
+    "mc_first_error": "the same by rollouts alone; null: not known",
+    "judge_first_error": "the same by the judge alone; null: not known",
+    "judge_votes": "every reply as read, or each judge of a panel; null: could not be read",
+    "judge_reason": "why the judge has no verdict",
+    "hits": "rollouts from the prefix that ends with a step which reached gold_answer",
+    "tries": "rollouts from it that were decided",
+    "source": "where these numbers are from: rolled, inferred, graded or skipped",
+    "stopped_early": "whether sampling ended on what it had seen: then hits/tries is no rate",
+    "reachable": "whether gold_answer can be reached from the prefix; null: not known",
+    "mc_reason": "why the rollouts tell no first error",
+    "violations": "prefixes found reachable after one that was not",
+    "posterior": "probability that the judge's first error is the true one, where the plan weighs that",
+    "ratings": "the dataset's own values of the steps, from 0 (wrong) to 1 (right)",
+    "rewards": "process rewards, where they were computed",
+    "kept": "whether the rule kept the solution",
+    "agreement": "whether judge and rollouts agree; null: cannot be said",
+    "reason": "why it was rejected",
+    "tokens": "tokens written to solve, roll out and judge, tokens of prompts, and the number of rollouts",
+}
+"""What each column of `SCHEMA` holds, in its order."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

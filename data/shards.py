@@ -205,6 +205,16 @@ def read(root: Root, which: Side = "labelled") -> pa.Table:
     return pa.concat_tables([schema.SCHEMA.empty_table(), *tables(root, which)])
 
 
+def files(root: Root, which: Side) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of the files of one side that count. Raises RunError for a missing or changed one."""
+    folder = places.at(root) / which
+    for name, seal in sealed(root).items():
+        if checksum := seal.sha256(which):
+            yield f"{which}/{name}.parquet", _checked(folder / f"{name}.parquet", checksum)
+    if (folder / _EMPTY).exists():
+        yield f"{which}/{_EMPTY}", (folder / _EMPTY).read()
+
+
 def verify(root: Root) -> list[str]:
     """Return what is wrong with the sealed files, one sentence each; an empty list when all are as they were sealed."""
     faults = []
@@ -217,18 +227,6 @@ def verify(root: Root) -> list[str]:
             except RunError as fault:
                 faults.append(str(fault))
     return faults
-
-
-def configs() -> str:
-    """Return the `configs:` block of a dataset card's YAML front matter (without the `---` lines).
-
-    With it in README.md, `load_dataset(run)` gives the labelled rows and `load_dataset(run, "rejected")` the others.
-    """
-    lines = ["configs:"]
-    for side in SIDES:
-        lines += [f"- config_name: {side}", *(["  default: true"] if side == "labelled" else [])]
-        lines += ["  data_files:", "  - split: train", f"    path: {side}/*.parquet"]
-    return "\n".join(lines) + "\n"
 
 
 @contextmanager

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 
 from data.errors import PipelineError
-from pipeline.verbs import export, look, plan, refilter, report, synth
+from pipeline.verbs import export, look, plan, push, refilter, report, synth
 
-VERBS = (synth, look, report, export, plan, refilter)
+VERBS = (synth, look, report, export, plan, refilter, push)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

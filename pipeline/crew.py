@@ -18,7 +18,7 @@ from stages import consensus, judging, probes, solve, split
 from stages.engine import Engine
 from stages.rollout import Grade, rollout
 
-_PROMPTED: Mapping[str, Callable[[], Judge]] = {
+PROMPTED: Mapping[str, Callable[[], Judge]] = {
     "critique": partial(Critique, "critique"),
     "critique_brief": partial(Critique, "critique_brief"),
     "first_error": FirstError,
@@ -76,7 +76,7 @@ class Crew:
             return Given().read(trace), Tokens()
         if judge.kind == "equations":
             return await asyncio.to_thread(Equations().read, trace), Tokens()  # seconds where the text is hostile
-        asked = _PROMPTED[judge.kind]()
+        asked = PROMPTED[judge.kind]()
         engine, sampling = self.engines[judge.engine], judge.sampling.made()
         return await judging.judge(trace, asked, engine, judge.votes, sampling, judge.retries)
 
@@ -84,4 +84,4 @@ class Crew:
 def wordings(recipe: Recipe) -> list[str]:
     """Return the judges' fingerprints: a prompt that is reworded makes another recipe."""
     silent = {"equations": Equations().fingerprint, "given": Given().fingerprint}
-    return [silent.get(j.kind) or _PROMPTED[j.kind]().fingerprint for j in recipe.judge]
+    return [silent.get(j.kind) or PROMPTED[j.kind]().fingerprint for j in recipe.judge]

@@ -7,7 +7,7 @@ at times, one line each. A budget counts them all: the last line of each driver.
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -134,30 +134,55 @@ def display(place: Place, total: int, before: int, budget: Budget) -> Iterator[D
             shown.leave()
 
 
-def told(place: Place) -> list[str]:
-    """Return what the newest driver of a run left, as lines; none where it left nothing."""
-    left = _left(place / FILE)
-    if left is None:
-        return []
-    seconds = max(left["at"] - left["started"], 1e-9)
-    done, rate = left["before"] + left["finished"], left["finished"] / seconds
-    ago = max(0.0, time.time() - left["at"])
-    lines = [f"{done:,} of {left['total']:,} solutions; newest sign of life {ago:,.0f} s ago; {rate:.1f} solutions/s"]
-    if done < left["total"] and rate:
-        lines.append(f"about {(left['total'] - done) / rate:,.0f} s to go at that rate")
-    lines += [f"{name}: {_stands(state)}" for name, state in left["health"].items()]
-    return [*lines, *spent(place)]
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How the newest driver of a run stood: solutions done of all, per second, seconds since, and its engines."""
+
+    done: int
+    total: int
+    rate: float
+    ago: float
+    took: float
+    engines: Mapping[str, str]
+
+    @property
+    def rest(self) -> float | None:
+        """Seconds to go at that rate; None where nothing is known of it."""
+        return (self.total - self.done) / self.rate if self.rate else None
+
+
+def left(place: Place) -> Left | None:
+    """Return how the newest driver of a run stood; None where it left nothing."""
+    newest = _left(place / FILE)
+    if newest is None:
+        return None
+    took = max(newest["at"] - newest["started"], 1e-9)
+    engines = {name: _stands(state) for name, state in newest["health"].items()}
+    ago = max(0.0, time.time() - newest["at"])
+    done = newest["before"] + newest["finished"]
+    return Left(done, newest["total"], newest["finished"] / took, ago, took, engines)
 
 
 def spent(place: Place) -> list[str]:
-    """Return what all drivers of a run were given for what, as lines, an engine each."""
-    left = _left(place / FILE)
-    lines = [
-        f"{name}: asked {one.asked:,} samples, recalled {one.recalled:,}; "
-        f"{one.written:,} tokens written, {one.read:,} read"
+    """Return what all drivers of a run were given for what, as the lines of a table, an engine each."""
+    newest = _left(place / FILE)
+    rows = [
+        (name, *(f"{count:,}" for count in (one.asked, one.recalled, one.written, one.read)))
         for name, one in paid(place).items()
     ]
-    return [*lines, f"cost {left['cost']:,.2f}"] if left and left["cost"] else lines
+    lines = columns([("engine", "asked", "recalled", "tokens written", "read"), *rows]) if rows else []
+    return [*lines, f"cost {newest['cost']:,.2f}"] if newest and newest["cost"] else lines
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
 
 
 def paid(place: Place) -> dict[str, Paid]:

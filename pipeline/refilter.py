@@ -17,7 +17,7 @@ from data.places import Place
 from data.records import Decision, Problem, Task, Trace, Verdict
 from data.schema import Row
 from data.shards import Packed, Seal
-from pipeline import recipe, run, summary
+from pipeline import card, recipe, run, summary
 from pipeline.crew import wordings
 from pipeline.run import Run
 from pipeline.settings import Recipe
@@ -48,7 +48,8 @@ def refilter(out: str, to: str, overrides: Sequence[str]) -> Run:
         shards.enter_all(new.place, seals)
         run.write(new, run.ledger(out), {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint})
         shards.settle(new.place, {seal.part for seal in seals})
-        _describe(old, new)
+        _take_over(old.place, new)
+        card.write(new)
     return new
 
 
@@ -106,11 +107,10 @@ def _task(row: Row, origin: Row) -> Task:
     return Task(problem, origin["policy"], origin["sample"], given, tuple(row["steps"]) if ratings else (), ratings)
 
 
-def _describe(old: Run, new: Run) -> None:
-    """Write the card, and take over which rows of the dataset could not be used."""
-    chosen = ", ".join(f"{name} = {value}" for name, value in new.recipe.consensus.model_dump().items())
-    made = f"from the evidence of the run {old.id} ({old.fingerprint}), without asking a model"
-    run.describe(new, f"\nDecided anew ({chosen}) {made}.\n")
-    skipped = old.place / run.SKIPPED
-    if skipped.exists():
-        (new.place / run.SKIPPED).write(skipped.read())
+def _take_over(old: Place, new: Run) -> None:
+    """Copy which rows could not be used and which models answered, and note whether the old run was finished."""
+    for name in (run.SKIPPED, run.MODELS):
+        if (old / name).exists():
+            (new.place / name).write((old / name).read())
+    if run.told(old).get("finished"):
+        run.finish(new)

@@ -1,6 +1,6 @@
 """A run directory: what it is a run of, whether a recipe still fits it, and what is owed.
 
-`run.json` is written once. The same command on the same directory goes on where it stopped; a changed recipe is
+The same command on the same directory goes on where it stopped; a changed recipe is
 refused with the difference, unless told to label `again` from what the ledger holds. Raising the limit is no change.
 A run's own ledger lies within it, so that a run can be moved; one that is shared is named in `run.json`.
 """
@@ -23,8 +23,8 @@ from data.sources import Loaded
 from pipeline.crew import wordings
 from pipeline.settings import Recipe
 
-FREE = ("cluster", "budget")  # settings that may change while a run lasts
-FILE, LEDGER, SKIPPED = "run.json", "ledger", "skipped.jsonl"
+FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
+FILE, LEDGER, SKIPPED, MODELS = "run.json", "ledger", "skipped.jsonl", "models.json"
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
 
@@ -65,7 +65,8 @@ def start(out: str, recipe: Recipe, solutions: int, *, again: bool = False, ledg
     shared: str | None = _resolved(ledger) if ledger else (known or {}).get("ledger")
     name = (known or {}).get("id") or uuid.uuid4().hex[:12]
     run = Run(name, place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
-    write(run, shared)
+    same = known if known and known["fingerprint"] == fingerprint else {}
+    write(run, shared, same.get("refiltered"))
     return run
 
 
@@ -79,8 +80,7 @@ def write(run: Run, ledger: str | None, refiltered: Mapping[str, str] | None = N
         "ledger": ledger,
         "versions": versions(),
     }
-    told |= {"refiltered": dict(refiltered)} if refiltered else {}
-    (run.place / FILE).write((json.dumps(told, indent=1) + "\n").encode())
+    (run.place / FILE).write(_text(told | ({"refiltered": dict(refiltered)} if refiltered else {})))
 
 
 def find(out: str) -> Run:
@@ -105,6 +105,24 @@ def ledger(out: str) -> str:
     return known.get("ledger") or _resolved(f"{out.rstrip('/')}/{LEDGER}")
 
 
+def met(place: Place, names: Mapping[str, str]) -> None:
+    """Note under which name each engine answers, by specification: the ledger's keys are made with it."""
+    known = models(place)
+    for specification, name in names.items():
+        known[specification] = [*(one for one in known.get(specification, []) if one != name), name]
+    (place / MODELS).write(_text(known))
+
+
+def models(place: Place) -> dict[str, list[str]]:
+    """Return the names under which each engine of a run answered, the newest last; none in runs that noted none."""
+    file = place / MODELS
+    try:
+        known: dict[str, list[str]] = json.loads(file.read()) if file.exists() else {}
+        return {str(one): [str(name) for name in names] for one, names in known.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what makes labels."""
     return {"python": platform.python_version(), "schema": str(schema.SCHEMA_VERSION)} | {
@@ -112,21 +130,27 @@ def versions() -> dict[str, str]:
     }
 
 
-def card(run: Run, loaded: Loaded) -> None:
-    """Write README.md, with which `datasets.load_dataset` reads both sides, and the rows that could not be used."""
-    describe(run)
+def leave_out(run: Run, loaded: Loaded) -> None:
+    """Write which rows of the dataset could not be used, and why."""
     skipped = "".join(json.dumps(asdict(reject), ensure_ascii=True) + "\n" for reject in loaded.rejects)
     (run.place / SKIPPED).write(skipped.encode())
 
 
-def describe(run: Run, more: str = "") -> None:
-    """Write README.md; `more` is a paragraph of its own."""
-    source = run.recipe.data.source
-    text = (
-        f"---\n{shards.configs()}---\n# Step-labelled solutions of {source}\n\n`labelled` (the default) holds the "
-        f"solutions that were kept, `rejected` the others with their reasons. The recipe is in `run.json`.\n{more}"
-    )
-    (run.place / "README.md").write(text.encode())
+def finish(run: Run) -> None:
+    """Note that every solution of the recipe is labelled; opening the run again takes that back."""
+    (run.place / FILE).write(_text((_read(run.place) or {}) | {"finished": True}))
+
+
+def told(place: Place) -> dict[str, Any]:
+    """Return what run.json says: `id`, `recipe`, `fingerprint`, `bits`, `ledger`, and perhaps `finished`, `refiltered`.
+
+    Nothing where there is no run. Raises RunError where it cannot be read.
+    """
+    return _read(place) or {}
+
+
+def _text(told: Mapping[str, Any]) -> bytes:
+    return (json.dumps(told, indent=1) + "\n").encode()
 
 
 def _read(place: Place) -> dict[str, Any] | None:

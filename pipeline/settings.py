@@ -1,7 +1,7 @@
 """Every setting of a run, typed, with a sentence each; `pipeline/recipe.py` reads them.
 
 What decides labels is hashed into the recipe's fingerprint; where, how fast and how far a run goes is not (`cluster`,
-`budget`, `data.limit`).
+`budget`, `data.limit`), nor what only its card says (`license`).
 """
 
 import hashlib
@@ -223,6 +223,7 @@ class Recipe(_Settings):
     vllm: VLLM = VLLM()
     models: dict[str, VLLM] = Field(default_factory=dict, description="vllm settings of single models, by name")
     scripted: dict[str, float | int] = Field(default_factory=dict, description="knobs of the scripted engine")
+    license: str | None = Field(None, description="of the rows, for the card, as the Hub names it (mit, cc-by-4.0 ...)")
 
     def policies(self) -> list[solve.Policy]:
         """Return the policies as the stage takes them."""
@@ -274,5 +275,5 @@ class Recipe(_Settings):
         Files with other columns beside each other could not be loaded.
         """
         body = self.dump()
-        del body["cluster"], body["budget"], body["data"]["limit"]
+        del body["cluster"], body["budget"], body["license"], body["data"]["limit"]
         return hashlib.sha256(json.dumps([body, SCHEMA_VERSION, *wordings], sort_keys=True).encode()).hexdigest()[:16]

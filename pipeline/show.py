@@ -1,63 +1,88 @@
-"""One labelled solution for the terminal, in colour: its steps, rollouts, votes and verdicts."""
+"""One labelled solution for the terminal, in colour: its steps, rollouts, votes, verdicts, and the judge's words."""
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 
-from data import shards
-from data.errors import RunError
-from data.places import Place
 from data.schema import Row
+from pipeline.replies import Heard
 
 GREEN, RED, GREY, BOLD, PLAIN = "\033[32m", "\033[31m", "\033[90m", "\033[1m", "\033[0m"
+BLOCKS = " ▏▎▍▌▋▊▉█"
+BAR = 4  # cells
+MARGIN = 21  # cells before a step's text
+Paint = Callable[[str, str], str]
 
 
-def find(place: Place, wanted: str | None) -> Row:
-    """Return the row of an id, of the first id that starts so, or the first kept one that holds an error."""
-    first: Row | None = None
-    alike: Row | None = None
-    for row in _rows(place):
-        if row["id"] == wanted or (not wanted and row["kept"] and row["first_error"] >= 0):
-            return row
-        first = first or row
-        if wanted and alike is None and row["id"].startswith(wanted):
-            alike = row
-    if alike:
-        return alike
-    if first is None or wanted:
-        raise RunError(f"{place} holds no solution {wanted or 'yet'}; ids look like {first['id'] if first else '-'!r}")
-    return first
+def lines(row: Row, heard: Sequence[Heard] | None = None, *, colour: bool, width: int | None = None) -> Iterator[str]:
+    """Yield the lines, of `width` cells at most where that is given; with what was `heard` of judges, if anything.
 
-
-def _rows(place: Place) -> Iterator[Row]:
-    for side in shards.SIDES:
-        for table in shards.tables(place, side):
-            yield from table.to_pylist()
-
-
-def lines(row: Row, *, colour: bool) -> Iterator[str]:
-    """Yield the lines; escape sequences in the text are shown, never sent to the terminal."""
+    Escape sequences in the text are shown, never sent to the terminal.
+    """
 
     def paint(text: str, tone: str) -> str:
         return f"{tone}{text}{PLAIN}" if colour else text
 
     verdict = "kept" if row["kept"] else f"rejected: {row['reason']}"
-    yield paint(printable(f"{row['id']}   {verdict}"), BOLD)
-    yield printable(row["problem"].strip())
+    level = f"   level {row['level']}" if row["level"] else ""
+    yield paint(printable(f"{row['id']}   {verdict}{level}"), BOLD)
+    yield from _wrapped(row["problem"], width)
     yield ""
-    for index, step in enumerate(row["steps"]):
-        tone, mark = _label(index, row)
-        yield f"{paint(f'{mark} {index:>3}', tone)} {_evidence(index, row):<12} {printable(step.strip())}"
+    for index in range(len(row["steps"])):
+        yield from _step(index, row, paint, width)
     yield ""
-    answer, gold = (printable(row[name] or "none") for name in ("answer", "gold_answer"))
-    yield f"answer {answer}   gold {gold}   {row['outcome']}"
-    label, rolled, judged = (_said(row[f"{who}first_error"]) for who in ("", "mc_", "judge_"))
-    yield f"first error   label {label}   rollouts {rolled}   judge {judged}"
-    votes = ", ".join(_said(vote) for vote in row["judge_votes"]) or "none"
-    yield f"votes {votes}   rollouts {row['tokens']['rollouts']}   " + paint("steps count from 0", GREY)
+    yield from _verdicts(row, paint)
+    if heard is not None:
+        yield from _words(heard, paint, width)
 
 
 def printable(text: str) -> str:
     """Return text without control characters but newlines and tabs: a solution must not drive the terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def bar(hits: int, tries: int) -> str:
+    """Return a share as blocks, an eighth of a cell fine; any hit shows, and any miss."""
+    eighths = round(8 * BAR * hits / tries) if tries else 0
+    eighths = min(max(eighths, hits > 0), 8 * BAR - (hits < tries))
+    return ("█" * (eighths // 8) + BLOCKS[eighths % 8].strip()).ljust(BAR, "·")
+
+
+def _step(index: int, row: Row, paint: Paint, width: int | None) -> Iterator[str]:
+    tone, mark = _label(index, row)
+    head = f"{paint(f'{mark} {index:>3}', tone)}  {_evidence(index, row):<{MARGIN - 8}} "
+    for line in _wrapped(row["steps"][index], width, MARGIN):
+        yield f"{head}{line}".rstrip()
+        head = " " * MARGIN
+
+
+def _verdicts(row: Row, paint: Paint) -> Iterator[str]:
+    answer, gold = (printable(row[name] or "none") for name in ("answer", "gold_answer"))
+    yield f"answer {answer}   gold {gold}   {row['outcome']}"
+    label, rolled, judged = (_said(row[f"{who}first_error"]) for who in ("", "mc_", "judge_"))
+    yield f"first error   label {label}   rollouts {rolled}   judge {judged}"
+    votes = ", ".join(_said(vote) for vote in row["judge_votes"]) or "none"
+    posterior = "" if row["posterior"] is None else f"   judge right with probability {row['posterior']:.3f}"
+    yield f"votes {votes}   rollouts {row['tokens']['rollouts']}{posterior}   " + paint("steps count from 0", GREY)
+
+
+def _words(heard: Sequence[Heard], paint: Paint, width: int | None) -> Iterator[str]:
+    if not heard:
+        yield ""
+        yield paint("no reply of a judge on this is in the ledger", GREY)
+    for one in heard:
+        yield ""
+        read = _said(one.first_error) if one.reason is None else f"not readable, {one.reason}"
+        yield paint(printable(f"judge {one.judge}: {read}"), BOLD)
+        yield from _wrapped(one.text, width)
+
+
+def _wrapped(text: str, width: int | None, margin: int = 0) -> Iterator[str]:
+    """Yield a text's lines as they fit behind a margin; its own lines stay."""
+    for line in printable(text.strip("\n").rstrip()).split("\n"):
+        if width is None:
+            yield line
+        else:
+            yield from textwrap.wrap(line, max(width - margin, 20), break_on_hyphens=False) or [""]
 
 
 def _label(index: int, row: Row) -> tuple[str, str]:
@@ -69,7 +94,8 @@ def _label(index: int, row: Row) -> tuple[str, str]:
 def _evidence(index: int, row: Row) -> str:
     """Return hits of tries where the prefix was rolled out, else where its number came from."""
     if row["source"][index] == "rolled":
-        return f"{row['hits'][index]}/{row['tries'][index]}{'+' if row['stopped_early'][index] else ''}"
+        hits, tries = row["hits"][index], row["tries"][index]
+        return f"{bar(hits, tries)} {hits}/{tries}{'+' if row['stopped_early'][index] else ''}"
     return str(row["source"][index])
 
 

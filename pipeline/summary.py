@@ -12,6 +12,7 @@ from data.schema import Row
 
 COLUMNS = [
     "dataset",
+    "problem_id",
     "problem",
     "steps",
     "kept",
@@ -43,11 +44,13 @@ class Score:
 class Summary:
     """Counts over all sealed rows of a run.
 
-    `weighed` labels that were kept have a posterior; `wrong` of them are expected to be wrong.
+    `problems` is None where an old shard did not count them. `weighed` labels that were kept have a posterior; `wrong`
+    of them are expected to be wrong.
     """
 
     solutions: int = 0
     kept: int = 0
+    problems: int | None = 0
     weighed: int = 0
     wrong: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -70,6 +73,8 @@ class Summary:
         """Add what another one counted, as `counted` gives it."""
         self.solutions += counts["solutions"]
         self.kept += counts["kept"]
+        problems = counts.get("problems")
+        self.problems = None if self.problems is None or problems is None else self.problems + problems
         self.weighed, self.wrong = self.weighed + counts.get("weighed", 0), self.wrong + counts.get("wrong", 0.0)
         self.reasons.update(counts["reasons"])
         self.tokens.update(counts["tokens"])
@@ -119,13 +124,14 @@ CLAIMS: dict[str, Callable[[Row], int | None]] = {
 
 def counted(rows: Iterable[Row]) -> dict[str, Any]:
     """Return the counts over some rows, as a shard's seal holds them."""
-    summary = Summary()
+    summary, problems = Summary(), set()
     for row in rows:
         summary.count(row)
+        problems.add(row["problem_id"])
     scores = {name: asdict(score) for name, score in summary.scores.items()}
     plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
     plain |= {"weighed": summary.weighed, "wrong": summary.wrong}
-    return {"solutions": summary.solutions, "kept": summary.kept, **plain}
+    return {"solutions": summary.solutions, "kept": summary.kept, "problems": len(problems), **plain}
 
 
 def summarise(place: Place) -> Summary:
@@ -135,7 +141,6 @@ def summarise(place: Place) -> Summary:
         if seal.counts is not None:
             summary.add(seal.counts)
             continue
-        for side in shards.SIDES:
-            for row in shards.table(place, seal, side).select(COLUMNS).to_pylist():
-                summary.count(row)
+        tables = (shards.table(place, seal, side).select(COLUMNS) for side in shards.SIDES)
+        summary.add(counted(row for rows in tables for row in rows.to_pylist()))
     return summary

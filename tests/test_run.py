@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data import shards
+from data import places
 from data.errors import RunError
 from data.records import Task
 from data.scripted import problems
@@ -194,13 +194,27 @@ def test_the_plan_does_not_depend_on_the_order_of_tasks(tmp_path: Path) -> None:
     assert sorted(t.id for part in opened.plan(tasks).values() for t in part) == sorted(t.id for t in tasks)
 
 
-def test_the_card_makes_the_directory_loadable_and_keeps_what_was_left_out(tmp_path: Path) -> None:
+def test_what_was_left_out_is_kept(tmp_path: Path) -> None:
     opened = start(tmp_path)
-    run.card(opened, Loaded(problems(1), rejects=(Reject(3, "no problem", "id\n\x1b[31m"), Reject(4, "empty"))))
-    front = (tmp_path / "README.md").read_text().split("---\n")[1]
-    assert front == shards.configs()
+    run.leave_out(opened, Loaded(problems(1), rejects=(Reject(3, "no problem", "id\n\x1b[31m"), Reject(4, "empty"))))
     left = [json.loads(line) for line in (tmp_path / SKIPPED).read_text().splitlines()]
     assert left == [
         {"row": 3, "reason": "no problem", "id": "id\n\x1b[31m"},
         {"row": 4, "reason": "empty", "id": None},
     ]
+
+
+def test_a_run_is_finished_until_it_is_opened_again(tmp_path: Path) -> None:
+    opened = start(tmp_path)
+    assert "finished" not in run.told(opened.place)
+    run.finish(opened)
+    assert run.told(opened.place)["finished"] is True
+    assert "finished" not in run.told(start(tmp_path, "license=mit").place)
+    assert run.told(places.at(tmp_path / "nothing")) == {}
+
+
+def test_where_a_run_was_decided_anew_from_is_known_until_its_recipe_changes(tmp_path: Path) -> None:
+    origin = {"out": "old", "id": "1", "fingerprint": "f"}
+    run.write(start(tmp_path), None, origin)
+    assert run.told(start(tmp_path).place)["refiltered"] == origin
+    assert "refiltered" not in run.told(start(tmp_path, "judge.votes=3", again=True).place)

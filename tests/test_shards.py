@@ -19,6 +19,7 @@ from data import schema, shards
 from data.errors import RunError, SettingError
 from data.places import Place, at
 from data.records import Decision, Estimate, Labelled, Problem, Task, Tokens, Trace, Verdict
+from pipeline import card
 
 
 def task(index: int, sample: int = 0) -> Task:
@@ -61,7 +62,7 @@ def test_a_shard_from_before_a_column_came_reads_with_nulls(tmp_path: Path) -> N
 
 
 def loaded(root: Path, tmp_path: Path, *name: str) -> datasets.Dataset:
-    (root / "README.md").write_text(f"---\n{shards.configs()}---\n# A run\n")
+    (root / "README.md").write_text(f"---\n{json.dumps({'configs': card.configs()})}\n---\n# A run\n")
     return datasets.load_dataset(str(root), *name, split="train", cache_dir=str(tmp_path / "cache"))
 
 

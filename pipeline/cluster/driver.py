@@ -15,7 +15,7 @@ from data import shards
 from data.errors import RunError, SettingError
 from data.records import Task
 from data.shards import Packed
-from pipeline import logs
+from pipeline import logs, run
 from pipeline.cluster.connection import preflight
 from pipeline.cluster.meters import Meters
 from pipeline.cluster.workers import Actor, WorkerActor, plainly
@@ -112,6 +112,7 @@ class Driver:
         self._seats = [Seat(actor, actor.progress.remote()) for actor in actors]
         while len(self._fleet) < len(specifications):
             self._join(wait=BEAT)
+        run.met(self.run.place, {one: model for one, (model, _) in self._fleet.items()})
 
     def _join(self, wait: float = 0) -> None:
         """Take in the actors that have started meanwhile. Raises what an engine that cannot be made raises."""

@@ -14,7 +14,7 @@ from data import shards, sources
 from data.errors import SettingError
 from data.records import Task
 from data.sources import Loaded
-from pipeline import progress, recipe, run
+from pipeline import card, progress, recipe, run
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from pipeline.summary import summarise
@@ -55,6 +55,9 @@ def synth(options: argparse.Namespace) -> int:
     with shards.lock(out):
         made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger)
         stopped = _label(made, made.plan(tasks), loaded)
+        if not stopped:
+            run.finish(made)
+        card.write(made)
     print("\n".join(["", str(made.place), *summarise(made.place).lines(), *progress.spent(made.place)]))
     if stopped:
         print(f"stopped before the end: {stopped}")
@@ -91,7 +94,8 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
 
     for fault in shards.settle(made.place, plan):
         print(f"{fault}: its shard is made again, from the ledger")
-    run.card(made, loaded)
+    run.leave_out(made, loaded)
+    card.write(made)
     owed = {part: plan[part] for part in shards.owed(plan, shards.sealed(made.place), made.fingerprint)}
     if not owed:
         print("nothing to do: every solution of this recipe is labelled")
