@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline import public
 from pipeline.memory import Paid
 from pipeline.report.counts import Counts
 from pipeline.settings import Budget
@@ -179,7 +180,7 @@ def _sources(counts: Counts) -> Table:
 
 def _engines(paid: Mapping[str, Paid], budget: Budget) -> Table:
     rows = [
-        [name, f"{p.asked:,}", f"{p.recalled:,}", f"{p.written:,}", f"{p.read:,}", _cost(name, p, budget)]
+        [public.name(name), f"{p.asked:,}", f"{p.recalled:,}", f"{p.written:,}", f"{p.read:,}", _cost(name, p, budget)]
         for name, p in paid.items()
     ]
     head = ["engine", "asked", "recalled", "written", "read", "cost"]

@@ -9,7 +9,7 @@ import hashlib
 import html
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -25,8 +25,9 @@ from data import places, shards
 from data.errors import RunError
 from data.places import Place
 from data.schema import Row
-from pipeline import progress, summary
-from pipeline.report import charts, overview
+from pipeline import progress, public, summary
+from pipeline.replies import Heard
+from pipeline.report import charts, overview, words
 from pipeline.report.counts import Counts
 from pipeline.report.maths import ATTRIBUTES, TAGS, Formula, Formulas
 from pipeline.report.sample import Sample
@@ -35,7 +36,7 @@ from pipeline.run import SKIPPED, Run
 FILE = "report.html"
 SHOWN = 300  # solutions in the reader
 BYTES = 3_500_000  # of solutions and formulas; with the rest, a page is below 5 MB
-TEXT, STEPS = 6_000, 150  # characters of a problem or a step, and steps of a solution, that are shown
+TEXT, STEPS = 6_000, 150  # characters of a problem, a step or all replies, and steps of a solution, that are shown
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("dom.js", "overview.js", "reader.js", "main.js")
@@ -53,7 +54,7 @@ def write(run: Run, shown: int = SHOWN) -> Place:
     if not counts.solutions:
         raise RunError(f"{run.place} holds no labelled solution yet: `make synth` goes on with it")
     file = run.place / FILE
-    file.write(page(run.recipe.data.source, _told(run, counts, sample)).encode())
+    file.write(page(public.name(run.recipe.data.source), _told(run, counts, sample)).encode())
     return file
 
 
@@ -62,7 +63,7 @@ def page(title: str, told: Mapping[str, Any]) -> str:
     scripts = {"library": _library(), "script": "".join(_file(name) for name in _SCRIPTS)}
     return Template(_file("page.html")).substitute(
         policy=_policy(scripts.values()),
-        title=html.escape(Path(title).name or title),
+        title=html.escape(title),
         style=_file("style.css"),
         data=_json(told),
         **scripts,
@@ -73,7 +74,7 @@ def _told(run: Run, counts: Counts, sample: Sample) -> dict[str, Any]:
     paid, budget = progress.paid(run.place), run.recipe.budget
     scores = summary.summarise(run.place).scores
     formulas = Formulas()
-    solutions = _solutions(sample, formulas)
+    solutions = _solutions(run, list(islice(sample.rows(), sample.size)), formulas)
     return {
         "facts": _facts(run),
         "tiles": overview.tiles(counts, _skipped(run.place), budget.cost(paid)),
@@ -87,12 +88,12 @@ def _told(run: Run, counts: Counts, sample: Sample) -> dict[str, Any]:
     }
 
 
-def _solutions(sample: Sample, formulas: Formulas) -> list[dict[str, Any]]:
-    """Return the solutions to show, in order of their ids: as many as there is room for."""
+def _solutions(run: Run, rows: Sequence[Row], formulas: Formulas) -> list[dict[str, Any]]:
+    """Return the solutions to show, in order of their ids: as many of the first ones as there is room for."""
     made: list[tuple[tuple[str, str, int], dict[str, Any]]] = []
-    room, known = BYTES, 0
-    for row in islice(sample.rows(), sample.size):
-        one = solution(row, formulas)
+    room, known, heard = BYTES, 0, words.heard(run, rows)
+    for row in rows:
+        one = solution(row, formulas, heard.get(row["id"], []))
         room -= len(_json(one)) + sum(len(_json(_formula(new))) for new in formulas.found[known:])
         known = len(formulas.found)
         if room < 0 and made:
@@ -101,7 +102,7 @@ def _solutions(sample: Sample, formulas: Formulas) -> list[dict[str, Any]]:
     return [one for _, one in sorted(made, key=lambda pair: pair[0])]
 
 
-def solution(row: Row, formulas: Formulas) -> dict[str, Any]:
+def solution(row: Row, formulas: Formulas, heard: Sequence[Heard] = ()) -> dict[str, Any]:
     """Return what the reader shows of a row; text is taken apart into plain pieces and formulas."""
     steps = row["steps"]
     omitted = f"{len(steps) - STEPS:,} more steps are not shown." if len(steps) > STEPS else None
@@ -117,11 +118,16 @@ def solution(row: Row, formulas: Formulas) -> dict[str, Any]:
         "judge": row["judge_first_error"],
         "votes": row["judge_votes"],
         "omitted": omitted,
+        "replies": [
+            {"judge": one.judge, "first_error": one.first_error, "reason": one.reason}
+            | {"text": formulas.read(_short(one.text, TEXT // len(heard)))}
+            for one in heard
+        ],
     }
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= TEXT else f"{text[:TEXT]} … ({len(text) - TEXT:,} more characters)"
+def _short(text: str, most: int = TEXT) -> str:
+    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"
 
 
 def _finite(values: list[Any] | None) -> list[Any] | None:
@@ -135,10 +141,11 @@ def _formula(one: Formula) -> dict[str, Any]:
 
 def _facts(run: Run) -> str:
     recipe = run.recipe
-    solved = ", ".join(one.name or one.engine for one in recipe.policy if one.name or one.engine)
-    judged = ", ".join(f"{one.kind} {one.engine}".strip() for one in recipe.judge)
-    rolled = "none" if recipe.completer.plan == "none" else f"{recipe.completer.plan} {recipe.completer.engine}".strip()
-    solved = "given" if recipe.solutions == "given" else solved
+    solved = ", ".join(public.name(one.name or one.engine) for one in recipe.policy)
+    solved = "given" if recipe.solutions == "given" else solved or "given"
+    judged = ", ".join(f"{one.kind} {public.name(one.engine) if one.asks else ''}".strip() for one in recipe.judge)
+    plan, engine = recipe.completer.plan, public.name(recipe.completer.engine)
+    rolled = plan if plan == "none" else f"{plan} {engine}".strip()
     return f"solutions: {solved} · rollouts: {rolled} · judge: {judged} · rule: {recipe.consensus.rule}"
 
 

@@ -79,8 +79,9 @@ function facts(one) {
 }
 
 function folds(one) {
-  return (one.replies ?? []).map(({ name, text }) =>
-    make('details', { class: 'reply' }, make('summary', {}, name), make('div', { class: 'words' }, read(text))));
+  const name = ({ judge, first_error: first, reason }) => `judge ${judge + 1}: ${first === null ? reason ?? 'not read' : said(first)}`;
+  return one.replies.map((reply) =>
+    make('details', { class: 'reply' }, make('summary', {}, name(reply)), make('div', { class: 'words' }, read(reply.text))));
 }
 
 function page(one) {
