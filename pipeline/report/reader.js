@@ -125,7 +125,7 @@ function filter() {
     (!side || cause(one) === side || (side === 'rejected' && !one.kept))
     && (!met || meeting(one) === met) && (!level || one.level === level) && words.every((word) => one.text.includes(word)));
   at('list').replaceChildren(...found.map(item));
-  at('found').textContent = `${found.length.toLocaleString('en')} of ${solutions.length.toLocaleString('en')} shown here; ${data.sampled}`;
+  at('found').textContent = `${found.length.toLocaleString('en')} of ${solutions.length.toLocaleString('en')} solutions; ${data.sampled}`;
   select(found.includes(current) ? current : found[0] ?? null);
 }
 
