@@ -72,9 +72,10 @@ def test_each_big_library_has_one_home(library: str, home: str) -> None:
 
 def test_torch_and_transformers_are_for_training_alone() -> None:
     elsewhere = {
-        Path(HOMES["vllm"]),
-        Path("bench/training.py"),
-    }  # vllm brings them; the other has an environment of its own
+        Path(HOMES["vllm"]),  # vllm brings them
+        Path("bench/training.py"),  # has an environment of its own
+        Path("bench/lessons/prm.py"),  # trains, too
+    }
     heavy = {"torch", "transformers", "safetensors"}
     users = {path for path in SOURCES if heavy & {name.partition(".")[0] for name in imports(path)}}
     assert users

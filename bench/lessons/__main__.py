@@ -9,19 +9,19 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bench import table
 from bench.lessons import labels, prm, tables
-from bench.lessons.labels import HARD, SOFT, THRESHOLDS, Held, Taught, Way
+from bench.lessons.labels import HARD, SOFT, THRESHOLDS, Held, Taught
+from data.arith import world
 
 ROOT = Path(__file__).parents[2]
-LABELS, HELD = 40, 41  # data.seed of the problems to learn from, and of those held out
+RECIPE = ROOT / "pipeline" / "recipes" / "arith.toml"
+LEARNT, HELD = 40_000_000, 41_000_000  # numbers of the first problems: far from each other and from other benches
 LABELLED = ("completer.plan=exhaustive", f"completer.tries={labels.TRIES}", "completer.truncate=true")
 UNLABELLED = ("completer.plan=none", "judge.kind=equations", "consensus.rule=judge")
 
@@ -37,17 +37,14 @@ class Training:
 def main() -> None:
     """Make the runs, train what is not trained yet, and print the tables."""
     options = _parser().parse_args()
-    torch.set_num_threads(options.threads)
-    label, hold = options.work / "labels", options.work / "held"
-    _synth(label, LABELS, options.problems, options.samples, LABELLED)
-    _synth(hold, HELD, options.held, 8, UNLABELLED)
-    found, held = list(labels.rows(label)), labels.held(list(labels.rows(hold)))
+    learnt = list(labels.problems(options.levels.split(","), options.problems, LEARNT))
+    held_out = list(labels.problems(list(world.LEVELS), options.held, HELD))
+    found = list(labels.rows(_synth(options.work / "labels", learnt, options.samples, LABELLED)))
+    held = labels.held(list(labels.rows(_synth(options.work / "held", held_out, 8, UNLABELLED))))
     plan = prm.Schedule(options.epochs, options.rate)
     digest = hashlib.sha256(repr((plan, options.tuned, len(found), found, held)).encode()).hexdigest()[:12]
     lessons = Lessons(options.work / f"scores-{digest}", held, plan, options.tuned)
-    scored = [
-        {one.name: lessons.scored(one, seed) for one in trainings(found, seed)} for seed in range(options.seeds)
-    ]
+    scored = [{one.name: lessons.scored(one, seed) for one in trainings(found, seed)} for seed in range(options.seeds)]
     told = tables.told(found, held, scored)
     print("\n\n".join(f"{title}\n\n" + "\n".join(table.lines(rows)) for title, rows in told.items()))
     print(f"written to {table.write('lessons', {'tables': told})}")
@@ -101,25 +98,35 @@ class Lessons:
         return self.reads[key]
 
 
-def _synth(out: Path, seed: int, problems: int, samples: int, settings: Sequence[str]) -> None:
+def _synth(out: Path, problems: Sequence[Mapping[str, Any]], samples: int, settings: Sequence[str]) -> Path:
     """Make a run with the command a user would give; it goes on where it was stopped."""
-    sized: dict[str, Any] = {"--dataset": "arith", "--out": out, "--limit": problems, "--samples": samples}
-    named = [str(part) for pair in sized.items() for part in pair]
-    chosen = [part for setting in (f"data.seed={seed}", *settings) for part in ("--set", setting)]
-    subprocess.run([sys.executable, "-m", "pipeline", "synth", *named, *chosen], cwd=ROOT, check=True)  # noqa: S603 - our own command line
+    source = out.with_suffix(".jsonl")
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text("".join(f"{json.dumps(problem)}\n" for problem in problems), encoding="utf-8")
+    named = ["--dataset", source, "--recipe", RECIPE, "--out", out, "--limit", len(problems), "--samples", samples]
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "pipeline", "synth", *map(str, named), *chosen]
+    subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own command line
+    return out
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.lessons", description=__doc__)
-    parser.add_argument("--problems", type=int, default=500, help="problems to learn from")
+    parser.add_argument("--problems", type=int, default=450, help="problems to learn from")
     parser.add_argument("--samples", type=int, default=2, help="solutions of each")
-    parser.add_argument("--held", type=int, default=400, help="problems held out, 8 solutions each; a quarter validates")
+    parser.add_argument(
+        "--levels", default="easy,medium", help="levels to learn from; a hard solution costs four times"
+    )
+    parser.add_argument(
+        "--held", type=int, default=240, help="problems held out, 8 solutions each; a quarter validates"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--tuned", type=int, default=2, help="layers tuned, from the top; 6 are all")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="cores to train on")
-    parser.add_argument("--work", type=Path, default=table.BUILD.parent / "lessons", help="where the runs and scores lie")
+    parser.add_argument(
+        "--work", type=Path, default=table.BUILD.parent / "lessons", help="where the runs and scores lie"
+    )
     return parser
 
 

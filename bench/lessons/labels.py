@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data import schema, shards
-from data.arith import oracle
+from data.arith import oracle, world
 from data.records import NO_ERROR, Labelled
 from stages import consensus
 
@@ -41,7 +41,7 @@ class Way:
 
 HARD = tuple(Way(by) for by in (*RULES, ORACLE))
 SOFT = (Way("mc", soft=True), Way("consensus", soft=True))
-THRESHOLDS = tuple(Way("mc", threshold) for threshold in range(1, TRIES))
+THRESHOLDS = tuple(Way("mc", threshold) for threshold in (1, 3, 5, 7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,13 @@ class Held:
     first_error: int
     answer: str | None
     right: bool
+
+
+def problems(levels: Sequence[str], count: int, start: int) -> Iterator[dict[str, str | None]]:
+    """Yield problems of some levels in turn, as a source's rows; `start` is the number of the first."""
+    for index in range(start, start + count):
+        one = world.problem(levels[index % len(levels)], index)
+        yield {"id": one.id, "level": one.level, "problem": one.text, "answer": one.gold}
 
 
 def rows(run: Path) -> Iterator[Labelled]:
@@ -89,7 +96,7 @@ def targets(row: Labelled, way: Way) -> tuple[float, ...] | None:
     Also where a hit rate is wanted that the evidence does not tell.
     """
     if way.by == ORACLE:
-        return _marked(truth(row), len(row.trace.steps))
+        return marked(truth(row), len(row.trace.steps))
     decision = consensus.agree(row.trace, row.outcome, row.estimate, row.verdict, way.rule)
     if not decision.kept:
         return None
@@ -113,11 +120,12 @@ def held(found: Sequence[Labelled]) -> list[Held]:
     ]
 
 
+def marked(first: int, steps: int) -> tuple[float, ...]:
+    """Return hard targets for the first wrong step, or none, of so many."""
+    right = steps if first == NO_ERROR else first
+    return (1.0,) * right + (0.0,) * (right < steps)
+
+
 def _taught(row: Labelled, wanted: tuple[float, ...]) -> Taught:
     first = next((index for index, target in enumerate(wanted) if not target), NO_ERROR)
     return Taught(row.trace.problem, row.trace.steps, wanted, first == truth(row))
-
-
-def _marked(first: int, steps: int) -> tuple[float, ...]:
-    right = steps if first == NO_ERROR else first
-    return (1.0,) * right + (0.0,) * (right < steps)

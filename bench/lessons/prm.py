@@ -33,8 +33,8 @@ class Read:
 class Schedule:
     """How a PRM is trained."""
 
-    epochs: int = 3
-    rate: float = 1e-3
+    epochs: int = 2
+    rate: float = 2e-3
 
 
 class Reader:
@@ -139,5 +139,7 @@ def _shuffled(cut: Iterator[list[int]], rng: random.Random) -> list[list[int]]:
 def _padded(reads: Sequence[Read], counts: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return hidden states padded at the end, and the first so many step ends of each."""
     hidden_BTH = torch.nn.utils.rnn.pad_sequence([read.hidden_TH for read in reads], batch_first=True)
-    ends = [(row, end) for row, (read, count) in enumerate(zip(reads, counts, strict=True)) for end in read.ends[:count]]
+    ends = [
+        (row, end) for row, (read, count) in enumerate(zip(reads, counts, strict=True)) for end in read.ends[:count]
+    ]
     return hidden_BTH, torch.tensor(ends)

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.lessons import figures, labels
-from bench.lessons.figures import AGGREGATORS, HALF, Measured, Problems, Scores, Sums
+from bench.lessons.figures import AGGREGATORS, HALF, Measured, Scores, Sums
 from bench.lessons.labels import HARD, SOFT, THRESHOLDS, Held, Way
 from data.records import Labelled
 from stages import metrics
 
 Scored = Sequence[Mapping[str, Scores]]  # of each seed, by training
 Row = dict[str, Any]
-VALIDATING = 4  # every fourth problem chooses the threshold, the others test
+VALIDATING = 4  # one in so many problems chooses the threshold, the others test
 
 
 def equal(way: Way) -> str:
@@ -21,7 +21,7 @@ def equal(way: Way) -> str:
 
 def told(found: Sequence[Labelled], held: Sequence[Held], scored: Scored) -> dict[str, list[Row]]:
     """Return all tables by title."""
-    seen = Test(held, scored)
+    seen = HeldOut(held, scored)
     return {
         "Labels against the truth": [_quality(found, way) for way in (*HARD, *THRESHOLDS)],
         "Step errors: every way with all it keeps, then with equal numbers": [
@@ -31,7 +31,10 @@ def told(found: Sequence[Labelled], held: Sequence[Held], scored: Scored) -> dic
             seen.errors(way.name) for way in (HARD[0], SOFT[0], HARD[2], SOFT[1])
         ],
         "A step is right above so many hits of 8 (mc)": [seen.errors(way.name) for way in (HARD[0], *THRESHOLDS)],
-        "Best of 8": [*seen.baselines(), *(seen.best(name) for name in (*_compared(scored), SOFT[0].name, SOFT[1].name))],
+        "Best of 8": [
+            *seen.baselines(),
+            *(seen.best(name) for name in (*_compared(scored), SOFT[0].name, SOFT[1].name)),
+        ],
     }
 
 
@@ -54,8 +57,8 @@ def _quality(found: Sequence[Labelled], way: Way) -> Row:
     }
 
 
-class Test:
-    """Held-out solutions and what each PRM makes of them: one part chooses the threshold, the other tests."""
+class HeldOut:
+    """The solutions and what each PRM makes of them: one part chooses the threshold, the other tests."""
 
     def __init__(self, held: Sequence[Held], scored: Scored) -> None:
         self.held, self.scored = held, scored
@@ -85,9 +88,7 @@ class Test:
     def best(self, name: str) -> Row:
         """Return the row of one training's best of 8."""
         by = {
-            how: Measured(
-                figures.mean, [figures.chosen(self.held, seed[name], how, self.test) for seed in self.scored]
-            )
+            how: Measured(figures.mean, [figures.chosen(self.held, seed[name], how, self.test) for seed in self.scored])
             for how in AGGREGATORS
         }
         return {"chosen by": name} | {how: _share(one.mean, one.interval()) for how, one in by.items()}
