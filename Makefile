@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth plan submit status show report export refilter push evaluate install-vllm install-chromium test check bench prl model clean
+.PHONY: help synth plan submit status show report export refilter push evaluate install-vllm install-chromium test check bench lessons prl model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -73,7 +73,7 @@ test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of trai
 # vLLM leaves sockets behind that pytest would complain about after the last test.
 test-vllm: $(BIN)/tests install-vllm
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:unraisableexception tests/test_vllm.py tests/test_serve.py
-	$(BIN)/python -m pytest -q tests/test_corpus.py tests/test_prl.py -k training
+	$(BIN)/python -m pytest -q tests/test_corpus.py tests/test_lessons.py tests/test_prl.py -k training
 
 check: $(BIN)/dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -97,6 +97,9 @@ bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each pr
 
 prl: $(BIN)/train  ## train the small model with PRL's process rewards, and with the outcome alone (docs/credit.md)
 	$(BIN)/python -m bench.prl
+
+lessons: $(BIN)/train  ## the Lessons in miniature: PRMs trained on each way of labelling, compared (docs/lessons.md)
+	$(BIN)/python -m bench.lessons
 
 model: $(BIN)/train  ## train the small model of the arith world again, from scratch (goes on where it was stopped)
 	$(BIN)/python -m pipeline.model
