@@ -16,11 +16,11 @@ from data import places, schema
 from data.errors import RunError
 from data.schema import Row
 from pipeline.cli import main
+from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
 from pipeline.report import charts, overview, page
 from pipeline.report.counts import LAST, Counts, met
 from pipeline.report.sample import Sample
-from pipeline.settings import Budget
 from pipeline.summary import Score
 from pipeline.verbs import report
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline import public
+from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
 from pipeline.report.counts import Counts
-from pipeline.settings import Budget
 from pipeline.summary import Score
 
 Table = dict[str, Any]
