@@ -12,10 +12,10 @@ PROCESSBENCH = "arXiv 2412.06559"
 SELF_PRM = "arXiv 2505.11227"
 
 
-def of(recipe: Recipe, data: Mapping[str, Any]) -> list[str]:
+def of(recipe: Recipe, data: Mapping[str, Any] | None = None) -> list[str]:
     """Return the limits that apply to a recipe, a paragraph each; `data`: what run.json says of the source."""
     own = recipe.data.source in {"arith", "scripted"}
-    benches = [] if own else _benches(data)
+    benches = [] if own else _benches(data or {})
     return [
         *_world(recipe),
         *_rule(recipe),
