@@ -14,6 +14,7 @@ from data.arith import oracle, world
 from data.asks import Ask, Sampling
 from pipeline.engines.embedded import FOLDER, Embedded
 from stages.solve import prompt
+from stages.split import named, split
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ async def rows() -> list[dict[str, Any]]:
     engine, made = Embedded(), []
     for problem in world.problems(None, COUNT, start=5000):
         reply = await engine.reply(Ask(prompt(problem.text), sampling=Sampling(temperature=1.0, max_tokens=400)))
-        steps = reply.samples[0].text.splitlines(keepends=True)
+        steps = list(split(reply.samples[0].text, named("blank")))
         label = oracle.first_error(problem.text, steps)
         told = {"id": problem.id, "problem": problem.text, "steps": steps, "label": label, "gold_answer": problem.gold}
         made.append({**told, "between": "", "generator": "embedded"})
