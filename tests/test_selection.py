@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from data import hub, sources
-from data.errors import PipelineError, SettingError, SourceError
+from data import hub, shards, sources
+from data.errors import PipelineError, RunError, SettingError, SourceError
+from data.records import Task
 from data.selection import CONTAMINATED, REPEATED, Selection
+from data.shards import Seal
 from data.sources import Hub, Loaded, load
-from pipeline import recipe
+from pipeline import recipe, run
 from pipeline.verbs import synth
+from stages import solve
 
 
 def write(folder: Path, *rows: Any, name: str = "toy.jsonl") -> str:
@@ -240,6 +243,26 @@ def test_settings_select(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert set(ids(synth.load(few))) < found
     assert few.fingerprint() == chosen.fingerprint()
     assert recipe.changed(chosen, ["data.pick=first"]).fingerprint() != chosen.fingerprint()
+
+
+def test_a_larger_sample_goes_on_with_the_same_run(tmp_path: Path) -> None:
+    path = write(tmp_path, *ROWS)
+
+    def plan(limit: int) -> dict[str, tuple[Task, ...]]:
+        chosen = recipe.read(path, overrides=["data.pick=random", f"data.limit={limit}"])
+        tasks = list(solve.tasks(synth.load(chosen).problems, chosen.policies()))
+        made = run.start(str(tmp_path / "run"), chosen, 120)
+        (made.ledger / "p0" / "1.seg").write(b"")  # as a run that has asked something
+        return made.plan(tasks)
+
+    few, more = plan(20), plan(30)
+    assert {task for part in few.values() for task in part} < {task for part in more.values() for task in part}
+    same = {name for name in few if few[name] == more[name]}
+    seals = {name: Seal(name, shards.digest(tasks), 0, 0, None, None) for name, tasks in few.items()}
+    assert set(shards.owed(more, seals)) == more.keys() - same
+    assert few.keys() <= more.keys()
+    with pytest.raises(RunError, match=r"data\.limit: 30 -> 20"):
+        plan(20)
 
 
 @pytest.mark.parametrize("wrong", ["data.pick=some", "data.pass_rate=[0.9, 0.1]", "data.pass_rate=2", "data.balance=0"])
