@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
 from data import hub, shards, sources
@@ -215,16 +216,23 @@ def test_evaluation_sets_and_files_are_not_freed_of_anything_unasked(table: Path
     assert len(load(str(table / "train" / "train.jsonl"), against=None).problems) == 2
 
 
-def test_the_commit_is_read_off_the_addresses_of_the_files() -> None:
-    class Info:
-        download_checksums = {"hf://datasets/a/b@" + "0a" * 20 + "/data/x.parquet": {}}  # noqa: RUF012 - as datasets has it
+def test_the_commit_is_recorded_and_exactly_that_is_loaded(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
 
-    class Part:
-        info = Info()
+    def load_dataset(name: str, config: str | None, *, split: str, revision: str | None) -> list[Any]:
+        asked.append(revision)
+        return [{"problem": f"{name} {config} {split}"}]
 
-    assert hub._commit(Part()) == "0a" * 20
-    Info.download_checksums = {"/some/where/file.jsonl": {}}
-    assert hub._commit(Part()) is None
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(hub, "reachable", lambda: True)
+    monkeypatch.setattr(hub, "_newest", lambda _, revision: f"newest of {revision}")
+    assert load("owner/name").facts["commit"] == "newest of None"
+    assert load("owner/name", revision="v1").facts["commit"] == "newest of v1"
+    assert load("owner/name", revision="0a" * 20).facts["commit"] == "0a" * 20
+    assert "commit" not in load(str(table / "bench")).facts
+    monkeypatch.setattr(hub, "reachable", lambda: False)
+    assert "commit" not in load("owner/name", revision="v1").facts
+    assert asked == ["newest of None", "newest of v1", "0a" * 20, None, "v1"]
 
 
 # Settings -------------------------------------------------------------------------------------------------------------
