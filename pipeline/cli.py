@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 
 from data.errors import PipelineError
-from pipeline.verbs import evaluate, export, look, plan, push, refilter, synth
+from pipeline.verbs import evaluate, export, look, plan, push, refilter, report, synth
 
-VERBS = (synth, look, export, plan, refilter, push, evaluate)
+VERBS = (synth, look, report, export, plan, refilter, push, evaluate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -100,11 +100,15 @@ class Crew:
             return Given().read(trace), Tokens()
         if judge.kind == "equations":
             return await asyncio.to_thread(Equations().read, trace), Tokens()  # seconds where the text is hostile
-        asked = PROMPTED[judge.kind]()
-        engine, sampling = self.engines[judge.engine], judge.sampling.made()
-        if isinstance(asked, Critique) and asked.refers:
-            return await judging.refer(trace, asked, engine, judge.votes, sampling, judge.retries)
-        return await judging.judge(trace, asked, engine, judge.votes, sampling, judge.retries)
+        return await ask(trace, judge, self.engines[judge.engine])
+
+
+async def ask(trace: Trace, judge: settings.Judge, engine: Engine) -> tuple[Verdict, Tokens]:
+    """Ask a judge that is a model, in its wording; one that refers to its own solution, for that first."""
+    asked, sampling = PROMPTED[judge.kind](), judge.sampling.made()
+    if isinstance(asked, Critique) and asked.refers:
+        return await judging.refer(trace, asked, engine, judge.votes, sampling, judge.retries)
+    return await judging.judge(trace, asked, engine, judge.votes, sampling, judge.retries)
 
 
 def wordings(recipe: Recipe) -> list[str]:

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from data.places import Place
 from data.records import Labelled
+from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
-from pipeline.settings import Budget
 
 FILE, METRICS = "progress.json", "metrics.jsonl"
 SELDOM = 5.0  # seconds between notes that are left in a store

@@ -76,6 +76,7 @@ def _recipe(made: Run) -> bytes:
         name: told[name] for name in ("id", "fingerprint", "bits", "versions", "finished") if name in told
     }
     kept |= {"recipe": public.settings(made.recipe), "ledger": None}
+    kept |= {"data": public.plain(told["data"])} if "data" in told else {}
     kept |= {"refiltered": {name: origin[name] for name in ("id", "fingerprint")}} if origin else {}
     return (json.dumps(kept, indent=1) + "\n").encode()
 

@@ -13,12 +13,14 @@ from data.errors import Refused
 from data.ledger import Ledger
 from data.records import Trace
 from data.schema import Row
+from judges.critique import Critique
 from judges.judge import Judge
-from pipeline import run, settings
+from pipeline import crew, run, settings
 from pipeline.crew import PROMPTED
 from pipeline.run import Run
-from stages import judging
 from stages.engine import Scores
+
+OWN = "its own solution"  # what is heard first of a judge that refers to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,16 @@ class Replies:
 
     def _heard(self, number: int, chosen: settings.Judge, trace: Trace) -> Iterator[Heard]:
         """Yield one judge's replies; where its specification stood for several models, those of the newest."""
-        judge, sampling = PROMPTED[chosen.kind](), chosen.sampling.made()
+        judge = PROMPTED[chosen.kind]()
         for model in reversed(self._models.get(chosen.engine, [])):
             memory = _Memory(model, self._ledger)
-            asyncio.run(judging.judge(trace, judge, memory, chosen.votes, sampling, chosen.retries))
+            asyncio.run(crew.ask(trace, chosen, memory))
+            votes = memory.heard
+            if votes and isinstance(judge, Critique) and judge.refers:
+                yield Heard(number, votes[0].text, None, OWN)
+                votes = votes[1:]
+            yield from (_read(number, judge, sample, len(trace.steps)) for sample in votes)
             if memory.heard:
-                yield from (_read(number, judge, sample, len(trace.steps)) for sample in memory.heard)
                 return
 
 

@@ -9,7 +9,7 @@ from pipeline.replies import Heard
 GREEN, RED, GREY, BOLD, PLAIN = "\033[32m", "\033[31m", "\033[90m", "\033[1m", "\033[0m"
 BLOCKS = " ▏▎▍▌▋▊▉█"
 BAR = 4  # cells
-LEGEND = "steps count from 0; j, r: first error by the judge, by rollouts"
+LEGEND = "j, r: first error by the judge, by rollouts; counted from 0"
 MARGIN = 24  # cells before a step's text
 Paint = Callable[[str, str], str]
 
@@ -30,8 +30,10 @@ def lines(row: Row, heard: Sequence[Heard] | None = None, *, colour: bool, width
     yield ""
     for index in range(len(row["steps"])):
         yield from _step(index, row, paint, width)
+    yield paint(LEGEND, GREY)
     yield ""
-    yield from _verdicts(row, paint)
+    for line in _verdicts(row):
+        yield from _wrapped(line, width)
     if heard is not None:
         yield from _words(heard, paint, width)
 
@@ -57,14 +59,14 @@ def _step(index: int, row: Row, paint: Paint, width: int | None) -> Iterator[str
         head = " " * MARGIN
 
 
-def _verdicts(row: Row, paint: Paint) -> Iterator[str]:
-    answer, gold = (printable(row[name] or "none") for name in ("answer", "gold_answer"))
+def _verdicts(row: Row) -> Iterator[str]:
+    answer, gold = (" ".join((row[name] or "none").split()) for name in ("answer", "gold_answer"))
     yield f"answer {answer}   gold {gold}   {row['outcome']}"
     label, rolled, judged = (_said(row[f"{who}first_error"]) for who in ("", "mc_", "judge_"))
     yield f"first error   label {label}   rollouts {rolled}   judge {judged}"
     votes = ", ".join(_said(vote) for vote in row["judge_votes"]) or "none"
     posterior = "" if row["posterior"] is None else f"   judge right with probability {row['posterior']:.3f}"
-    yield f"votes {votes}   rollouts {row['tokens']['rollouts']}{posterior}   " + paint(LEGEND, GREY)
+    yield f"votes {votes}   rollouts {row['tokens']['rollouts']}{posterior}"
 
 
 def _words(heard: Sequence[Heard], paint: Paint, width: int | None) -> Iterator[str]:
@@ -73,8 +75,7 @@ def _words(heard: Sequence[Heard], paint: Paint, width: int | None) -> Iterator[
         yield paint("no reply of a judge on this is in the ledger", GREY)
     for one in heard:
         yield ""
-        read = _said(one.first_error) if one.reason is None else f"not readable, {one.reason}"
-        yield paint(printable(f"judge {one.judge}: {read}"), BOLD)
+        yield paint(printable(f"judge {one.judge}: {one.reason or _said(one.first_error)}"), BOLD)
         yield from _wrapped(one.text, width)
 
 

@@ -16,7 +16,8 @@ Range = tuple[float, float]
 Statistic = Callable[[Sequence[float]], float]
 
 ROUNDS: Final = 1000  # of a bootstrap
-SUBSETS: Final = 100  # of k samples over which a vote is averaged, where there are more
+FEW: Final = 500  # draws of k samples up to which a vote is averaged over all
+SUBSETS: Final = 100  # draws over which it is averaged where there are more
 _Z: Final = 1.959963984540054  # normal quantile of a 95 % interval
 
 
@@ -63,7 +64,7 @@ AGGREGATORS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
 
 def pass_at(k: int, right: Sequence[bool]) -> float:
     """Return the chance that any of k samples drawn from these is right, without bias."""
-    return 1 - Fraction(math.comb(len(right) - sum(right), k), math.comb(len(right), k)).__float__()
+    return float(1 - Fraction(math.comb(len(right) - sum(right), k), math.comb(len(right), k)))
 
 
 def best_of(k: int, scores: Sequence[float], right: Sequence[bool]) -> float:
@@ -82,7 +83,7 @@ def vote(k: int, answers: Sequence[int | None], right: Sequence[bool], weights: 
     """Return the chance that the answer which most of k samples drawn from these give is right.
 
     `answers` number what is equal; None abstains, and where all abstain the vote is lost. `weights` are added up in
-    the place of counts. Over all draws where there are at most `SUBSETS`, else over as many, always the same.
+    the place of counts. Over all draws where they are `FEW`, else over `SUBSETS`, always the same.
     """
     weighed = [1.0] * len(answers) if weights is None else weights
     return fmean(_won(draw, answers, right, weighed) for draw in _draws(len(answers), k))
@@ -117,7 +118,7 @@ def _won(draw: Iterable[int], answers: Sequence[int | None], right: Sequence[boo
 
 
 def _draws(samples: int, k: int) -> Iterable[Iterable[int]]:
-    if math.comb(samples, k) <= SUBSETS:
+    if math.comb(samples, k) <= FEW:
         return combinations(range(samples), k)
     dice = random.Random(samples * 1000 + k)
     return (dice.sample(range(samples), k) for _ in range(SUBSETS))

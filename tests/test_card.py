@@ -210,6 +210,7 @@ def test_settings_for_others_hold_no_places_and_leave_words_alone() -> None:
         data={"source": "mine/secret project/p.jsonl"},
         split="regex:/a/",
         policy=[{"engine": "vllm:/srv/models/m", "system": "/no_think and/or a/b"}],
+        credit={"reference": "vllm:/srv/models/r"},
         vllm={"chat_template": "/srv/t.jinja"},
         cluster={"address": "ray://10.0.0.1", "replicas": {"vllm:/srv/models/m": 2}},
     )
@@ -249,10 +250,15 @@ GIVEN = [{"kind": "given"}, {"kind": "equations"}]
         ),
         ({"completer": {"plan": "sequential"}, "consensus": {"rule": "posterior"}}, ["probability of 98.0%"], []),
         ({"policy": [{"engine": "scripted"}]}, ["No model was asked"], []),
+        (
+            {"credit": {"reference": "vllm:r"}, "skip": ["all_wrong", "all_right"]},
+            ["no part in any label", "were left out"],
+            [],
+        ),
     ],
 )
 def test_known_limits_are_those_of_the_recipe(changes: dict[str, Any], has: list[str], has_not: list[str]) -> None:
-    said = "\n".join(caveats.of(recipe.build(ASKED | {"data": {"source": "gsm8k"}} | changes)))
+    said = "\n".join(caveats.of(recipe.build(ASKED | {"data": {"source": "gsm8k"}} | changes), {}))
     assert all(words in said for words in has)
     assert not [words for words in has_not if words in said]
 

@@ -72,10 +72,11 @@ def test_each_big_library_has_one_home(library: str, home: str) -> None:
 
 def test_torch_and_transformers_are_for_training_alone() -> None:
     elsewhere = {
-        Path(HOMES["vllm"]),
-        Path("bench/training.py"),
+        Path(HOMES["vllm"]),  # vllm brings them
+        Path("bench/training.py"),  # has an environment of its own
+        Path("bench/lessons/prm.py"),  # these train, as pipeline/model does
         Path("bench/prl.py"),
-    }  # vllm brings them; the second has an environment of its own, the third trains, as pipeline/model does
+    }
     heavy = {"torch", "transformers", "safetensors"}
     users = {path for path in SOURCES if heavy & {name.partition(".")[0] for name in imports(path)}}
     assert users

@@ -9,9 +9,9 @@ import pytest
 from data import places
 from data.places import Place
 from pipeline import progress
+from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
 from pipeline.progress import Progress
-from pipeline.settings import Budget
 
 STATE = {"in_flight": 3, "waiting": 0, "limit": 16, "sent": 9, "retried": 1, "down": False, "errors": {"HTTP 503": 1}}
 

@@ -101,12 +101,14 @@ def test_a_run_pushed_again_sends_nothing_and_a_smaller_one_leaves_nothing_behin
 def test_no_place_or_secret_of_this_machine_goes_along(hub: Hub, made: Run, tmp_path: Path) -> None:
     known = run.told(made.place)
     known["ledger"] = str(tmp_path / "SECRET")
+    known["data"] = {"commit": "c", "against": {f"{tmp_path}/eval.jsonl": 3}}
     known["refiltered"] = {"out": str(tmp_path), "id": "1", "fingerprint": "f"}
     (tmp_path / "run" / run.FILE).write_text(json.dumps(known))
     local = Run(made.id, made.place, made.ledger, made.bits, made.fingerprint, made.recipe)
     assert pushed(local) == 0
     told = json.loads(hub.repositories[NAME]["run.json"])
     assert told["ledger"] is None
+    assert told["data"] == {"commit": "c", "against": {"eval.jsonl": 3}}
     assert told["refiltered"] == {"id": "1", "fingerprint": "f"}
     texts = b"".join(hub.repositories[NAME][name] for name in FILES)
     assert b"SECRET" not in texts

@@ -51,6 +51,16 @@ def test_a_panels_judges_are_told_apart(tmp_path: Path) -> None:
         assert [one.first_error for one in heard] == [row["judge_votes"][0], row["judge_votes"][2]]
 
 
+def test_a_judge_that_solves_first_is_heard_solving(tmp_path: Path) -> None:
+    opened = finished(tmp_path / "run", "scripted", "data.limit=2", "judge.kind=critique_reference", "judge.votes=2")
+    for row in rows(opened):
+        own, *votes = Replies(opened).of(row)
+        assert own.reason == "its own solution"
+        assert "The answer is" in own.text
+        assert [one.first_error for one in votes] == row["judge_votes"]
+        assert len(votes) == 2
+
+
 def test_a_run_decided_anew_finds_the_words_in_the_ledger_it_shares(made: Run, tmp_path: Path) -> None:
     anew = refilter(str(made.place), str(tmp_path / "new"), ["consensus.rule=judge"])
     assert all(len(Replies(anew).of(row)) == len(row["judge_votes"]) for row in rows(anew))

@@ -15,7 +15,7 @@ from data import shards
 from data.arith import world
 from data.asks import Ask, Message, Reply, Sampling
 from data.errors import Died, Refused, SettingError
-from pipeline import settings
+from pipeline import machine_settings
 from pipeline.engines.embedded import FOLDER, Embedded
 from stages.solve import prompt
 
@@ -48,7 +48,7 @@ def made(runner: asyncio.Runner, context: int | None = None) -> Held:
     from pipeline.engines.vllm import VLLM  # noqa: PLC0415 - loads vllm
 
     async def load() -> Any:
-        return VLLM(str(FOLDER), settings.VLLM(dtype="float32", context=context), gpus=0)
+        return VLLM(str(FOLDER), machine_settings.VLLM(dtype="float32", context=context), gpus=0)
 
     return Held(runner.run(load()), runner)
 
@@ -208,7 +208,7 @@ def test_a_model_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     from pipeline.engines.vllm import VLLM  # noqa: PLC0415 - loads vllm
 
     with pytest.raises(SettingError, match="vllm cannot load"):
-        VLLM(str(tmp_path), settings.VLLM(), gpus=0)
+        VLLM(str(tmp_path), machine_settings.VLLM(), gpus=0)
 
 
 def test_a_whole_run_on_vllm(tmp_path: Path) -> None:

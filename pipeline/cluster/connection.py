@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import ray
 
 from data.errors import RunError, SettingError
-from pipeline.settings import Cluster
+from pipeline.machine_settings import Cluster
 from pipeline.watch import knock
 
 

@@ -30,7 +30,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from data.asks import Ask, Finish, Reply, Sample, Sampling
 from data.errors import Died, Refused, SettingError, Unavailable
 from data.schema import clean
-from pipeline import settings
+from pipeline import machine_settings
 from stages.engine import Scores
 
 _ENDS = 1 << 20  # bytes at either end of a weights file that stand for all of it
@@ -42,7 +42,7 @@ class VLLM:
     Belongs to one event loop. Loading takes a minute or more, and happens here. Raises SettingError where it fails.
     """
 
-    def __init__(self, model: str, chosen: settings.VLLM, gpus: int, memory_share: float = 0.9) -> None:
+    def __init__(self, model: str, chosen: machine_settings.VLLM, gpus: int, memory_share: float = 0.9) -> None:
         self.model = identity(model, chosen)
         place = {"tensor_parallel_size": gpus, "gpu_memory_utilization": memory_share} if gpus else {}
         arguments = AsyncEngineArgs(
@@ -169,7 +169,7 @@ def _tokenizer(model: str) -> str | None:
     return str(alone)
 
 
-def identity(model: str, chosen: settings.VLLM) -> str:
+def identity(model: str, chosen: machine_settings.VLLM) -> str:
     """Return the name under which replies are remembered: the model, and every setting that may change them."""
     told = [
         f"{name}={value}" for name, value in chosen.model_dump(exclude_defaults=True).items() if name != "chat_template"

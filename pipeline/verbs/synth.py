@@ -18,6 +18,7 @@ from pipeline import card, progress, recipe, run
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from pipeline.summary import summarise
+from pipeline.verbs import report
 from stages import solve
 
 SELF_JUDGED = (
@@ -72,7 +73,10 @@ def synth(options: argparse.Namespace) -> int:
         if not stopped:
             run.finish(made)
         card.write(made)
-    print("\n".join(["", str(made.place), *summarise(made.place).lines(), *progress.spent(made.place)]))
+    held = summarise(made.place)
+    print("\n".join(["", str(made.place), *held.lines(), *progress.spent(made.place)]))
+    if not stopped:
+        report.at_end(made, held.solutions)
     if stopped:
         print(f"stopped before the end: {stopped}")
     return STOPPED if stopped else 0
