@@ -5,14 +5,18 @@ import random
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
-from data import hub, sources
-from data.errors import PipelineError, SettingError, SourceError
+from data import hub, shards, sources
+from data.errors import PipelineError, RunError, SettingError, SourceError
+from data.records import Task
 from data.selection import CONTAMINATED, REPEATED, Selection
+from data.shards import Seal
 from data.sources import Hub, Loaded, load
-from pipeline import recipe
+from pipeline import recipe, run
 from pipeline.verbs import synth
+from stages import solve
 
 
 def write(folder: Path, *rows: Any, name: str = "toy.jsonl") -> str:
@@ -212,16 +216,23 @@ def test_evaluation_sets_and_files_are_not_freed_of_anything_unasked(table: Path
     assert len(load(str(table / "train" / "train.jsonl"), against=None).problems) == 2
 
 
-def test_the_commit_is_read_off_the_addresses_of_the_files() -> None:
-    class Info:
-        download_checksums = {"hf://datasets/a/b@" + "0a" * 20 + "/data/x.parquet": {}}  # noqa: RUF012 - as datasets has it
+def test_the_commit_is_recorded_and_exactly_that_is_loaded(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
 
-    class Part:
-        info = Info()
+    def load_dataset(name: str, config: str | None, *, split: str, revision: str | None) -> list[Any]:
+        asked.append(revision)
+        return [{"problem": f"{name} {config} {split}"}]
 
-    assert hub._commit(Part()) == "0a" * 20
-    Info.download_checksums = {"/some/where/file.jsonl": {}}
-    assert hub._commit(Part()) is None
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(hub, "reachable", lambda: True)
+    monkeypatch.setattr(hub, "_newest", lambda _, revision: f"newest of {revision}")
+    assert load("owner/name").facts["commit"] == "newest of None"
+    assert load("owner/name", revision="v1").facts["commit"] == "newest of v1"
+    assert load("owner/name", revision="0a" * 20).facts["commit"] == "0a" * 20
+    assert "commit" not in load(str(table / "bench")).facts
+    monkeypatch.setattr(hub, "reachable", lambda: False)
+    assert "commit" not in load("owner/name", revision="v1").facts
+    assert asked == ["newest of None", "newest of v1", "0a" * 20, None, "v1"]
 
 
 # Settings -------------------------------------------------------------------------------------------------------------
@@ -240,6 +251,26 @@ def test_settings_select(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert set(ids(synth.load(few))) < found
     assert few.fingerprint() == chosen.fingerprint()
     assert recipe.changed(chosen, ["data.pick=first"]).fingerprint() != chosen.fingerprint()
+
+
+def test_a_larger_sample_goes_on_with_the_same_run(tmp_path: Path) -> None:
+    path = write(tmp_path, *ROWS)
+
+    def plan(limit: int) -> dict[str, tuple[Task, ...]]:
+        chosen = recipe.read(path, overrides=["data.pick=random", f"data.limit={limit}"])
+        tasks = list(solve.tasks(synth.load(chosen).problems, chosen.policies()))
+        made = run.start(str(tmp_path / "run"), chosen, 120)
+        (made.ledger / "p0" / "1.seg").write(b"")  # as a run that has asked something
+        return made.plan(tasks)
+
+    few, more = plan(20), plan(30)
+    assert {task for part in few.values() for task in part} < {task for part in more.values() for task in part}
+    same = {name for name in few if few[name] == more[name]}
+    seals = {name: Seal(name, shards.digest(tasks), 0, 0, None, None) for name, tasks in few.items()}
+    assert set(shards.owed(more, seals)) == more.keys() - same
+    assert few.keys() <= more.keys()
+    with pytest.raises(RunError, match=r"data\.limit: 30 -> 20"):
+        plan(20)
 
 
 @pytest.mark.parametrize("wrong", ["data.pick=some", "data.pass_rate=[0.9, 0.1]", "data.pass_rate=2", "data.balance=0"])
