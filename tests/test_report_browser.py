@@ -232,6 +232,10 @@ def test_real_solutions_show_their_formulas(browser: Any, shared_data: Path, tmp
         assert seen.fits()
         assert seen.run("document.querySelectorAll('#solution math').length") > 0
         seen.page.keyboard.press("j")
+    seen.page.set_viewport_size({"width": 360, "height": 740})
+    for _ in range(count):
+        assert seen.fits(), seen.page.inner_text("#solution h2")
+        seen.page.keyboard.press("j")
     assert flat == 0
     assert sources < count / 20
     assert seen.quiet(), seen.said

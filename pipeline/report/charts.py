@@ -14,6 +14,7 @@ Values = list[dict[str, Any]]
 _WHO = {"label": "label (kept)", "rollouts": "rollouts", "judge": "judge"}
 _ANSWERS = {"equal": "right answer", "different": "wrong answer", "undecided": "answer undecided"}
 _STEP = "step (from 0)"
+_SIZES = "the larger a point, the more of them it stands for."
 
 
 def charts(counts: Counts) -> list[dict[str, Any]]:
@@ -32,7 +33,7 @@ def _reasons(counts: Counts) -> dict[str, Any] | None:
     values = [_shared(what=name, side=side, count=n, of=counts.solutions) for name, n, side in found]
     rows = {"field": "what", "type": "nominal", "sort": [name for name, *_ in found], "title": None}
     length: Spec = {"field": "count", "type": "quantitative", "axis": None}
-    length["scale"] = {"domain": [0, max(n for _, n, _ in found) * 1.35]}  # room for the text behind the longest bar
+    length["scale"] = {"range": [0, {"expr": "width - 95"}], "nice": False}  # room for the text behind the longest bar
     bars: Spec = {
         "mark": {"type": "bar", "cornerRadiusEnd": 2},
         "encoding": {
@@ -81,19 +82,19 @@ def _rates(counts: Counts) -> dict[str, Any] | None:
     if not counts.rates:
         return None
     values = [
-        {"answer": _ANSWERS[outcome], "step": named(step), "rate": rate.hits / rate.tries, "prefixes": rate.prefixes}
+        {"answer": _ANSWERS[outcome], "step": named(step), "rate": rate.hits / rate.tries, "count": rate.prefixes}
         | {"told": f"{rate.hits:,} of {rate.tries:,}"}
         for (outcome, step), rate in sorted(counts.rates.items())
     ]
     colours = {"right answer": "@right", "wrong answer": "@wrong", "answer undecided": "@unlabelled"}
     shown = {name: colour for name, colour in colours.items() if any(v["answer"] == name for v in values)}
-    tips = _tips(answer="solution", step="step", rate="hit rate", told="hits of tries", prefixes="prefixes")
-    spec = _lines(values, "rate", "hit rate", "answer", shown, _order(step for _, step in counts.rates), tips)
-    spec["encoding"]["y"]["scale"] = {"domain": [0, 1]}
-    spec["encoding"]["y"]["axis"] = {"format": "%"}
+    tips = _tips(answer="solution", step="step", rate="hit rate", told="hits of tries", count="prefixes")
+    y = {"field": "rate", "type": "quantitative", "title": "hit rate", "scale": {"domain": [0, 1]}}
+    y |= {"axis": {"format": "%"}}
+    spec = _lines(values, y, "answer", shown, _order(step for _, step in counts.rates), tips)
     prefixes, tries = (sum(getattr(r, name) for r in counts.rates.values()) for name in ("prefixes", "tries"))
     note = (
-        f"{tries:,} decided rollouts from {prefixes:,} prefixes, pooled by the step that ends the prefix. "
+        f"{tries:,} decided rollouts from {prefixes:,} prefixes, pooled by the step that ends the prefix; {_SIZES} "
         "A plan that stops early, or picks its prefixes, makes these no unbiased rates."
     )
     return _chart("rates", "Hit rate by step", note, spec)
@@ -109,9 +110,12 @@ def _rewards(counts: Counts) -> dict[str, Any] | None:
     colours = {"right": "@right", "wrong": "@wrong", "unlabelled": "@unlabelled"}
     shown = {name: colour for name, colour in colours.items() if any(v["label"] == name for v in values)}
     tips = _tips(label="step is", step="step", reward="mean reward", count="steps")
-    spec = _lines(values, "reward", "mean reward", "label", shown, _order(step for _, step in counts.rewards), tips)
+    y = {"field": "reward", "type": "quantitative", "title": "mean reward"}
+    spec = _lines(values, y, "label", shown, _order(step for _, step in counts.rewards), tips)
     total = sum(mean.count for mean in counts.rewards.values())
-    note = f"Mean process reward (PRL, log-ratio credit) of {total:,} steps. It assigns credit; it is not a label."
+    note = (
+        f"Mean process reward (PRL, log-ratio credit) of {total:,} steps; {_SIZES} It assigns credit; it is no label."
+    )
     return _chart("rewards", "Process rewards by step", note, spec)
 
 
@@ -134,19 +138,17 @@ def _posteriors(counts: Counts) -> dict[str, Any] | None:
     return _chart("posteriors", "Posterior of the judge's first error", note, spec)
 
 
-def _lines(  # noqa: PLR0917 - what differs between two charts of the same kind
-    values: Values, y: str, title: str, series: str, colours: Mapping[str, str], order: list[str], tips: Values
+def _lines(  # noqa: PLR0917 - what differs between two charts of a kind
+    values: Values, y: Spec, series: str, colours: Mapping[str, str], order: list[str], tips: Values
 ) -> Spec:
+    """Return lines over the steps, with points whose areas are the counts that the values have as `count`."""
+    size = {"field": "count", "type": "quantitative", "scale": {"range": [10, 220]}, "legend": None}
+    shape = {"field": series, "scale": {"domain": list(colours)}, "title": None}
+    points = {"mark": {"type": "point", "filled": True, "opacity": 1}, "encoding": {"size": size, "shape": shape}}
     return {
         "data": {"values": values},
-        "mark": {"type": "line", "point": {"size": 45, "filled": True}, "strokeWidth": 2},
-        "encoding": {
-            "x": _steps(order),
-            "y": {"field": y, "type": "quantitative", "title": title},
-            "color": _colours(series, colours),
-            "shape": {"field": series, "scale": {"domain": list(colours)}, "title": None},
-            "tooltip": tips,
-        },
+        "encoding": {"x": _steps(order), "y": y, "color": _colours(series, colours), "tooltip": tips},
+        "layer": [{"mark": {"type": "line", "strokeWidth": 1.5}}, points],
     }
 
 
@@ -156,7 +158,14 @@ def _shared(*, count: int, of: int, **told: Any) -> dict[str, Any]:
 
 
 def _steps(order: list[str]) -> Spec:
-    return {"field": "step", "type": "ordinal", "sort": order, "scale": {"domain": order}, "title": _STEP}
+    return {
+        "field": "step",
+        "type": "ordinal",
+        "sort": order,
+        "scale": {"domain": order},
+        "title": _STEP,
+        "axis": {"labelOverlap": "parity"},
+    }
 
 
 def _order(seen: Iterable[int]) -> list[str]:
@@ -173,7 +182,7 @@ def _colours(field: str, colours: Mapping[str, str], *, legend: bool = True) -> 
 
 
 def _tips(**fields: str) -> Values:
-    formats = {"share": ".1%", "rate": ".1%", "reward": ".3f", "count": ",", "prefixes": ","}
+    formats = {"share": ".1%", "rate": ".1%", "reward": ".3f", "count": ","}
     return [
         {"field": name, "title": title or name, **({"format": formats[name]} if name in formats else {})}
         for name, title in fields.items()

@@ -40,17 +40,26 @@ function formula({ source, tree, block }) {
   return make('span', { class: block ? 'formula block' : 'formula', title: source }, math);
 }
 
-// A text is a list of pieces: strings, and numbers of formulas. A formula on its own line brings its own line breaks.
+// A text is a list of pieces: strings, and numbers of formulas. A formula on its own line brings its own line breaks;
+// another one is not parted from the punctuation behind it.
 function read(pieces) {
-  return pieces.map((piece, place) => {
-    if (typeof piece === 'number') return formula(data.formulas[piece]);
+  const nodes = [];
+  pieces.forEach((piece, place) => {
+    if (typeof piece === 'number') {
+      nodes.push(formula(data.formulas[piece]));
+      return;
+    }
     const before = data.formulas[pieces[place - 1]];
     const after = data.formulas[pieces[place + 1]];
     let text = place === 0 ? piece.replace(/^\s+/, '') : piece;
     if (place === pieces.length - 1) text = text.trimEnd();
     if (before?.block) text = text.replace(/^[ \t]*\n+/, '');
-    return after?.block ? text.replace(/\n+[ \t]*$/, '') : text;
+    if (after?.block) text = text.replace(/\n+[ \t]*$/, '');
+    const end = before && !before.block ? /^[.,;:!?)\]]{0,4}/.exec(text)[0] : '';
+    if (end) nodes.push(make('span', { class: 'whole' }, nodes.pop(), end));
+    nodes.push(text.slice(end.length));
   });
+  return nodes;
 }
 
 const plain = (pieces) => pieces.map((piece) => (typeof piece === 'number' ? data.formulas[piece].source : piece)).join('');

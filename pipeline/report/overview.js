@@ -21,7 +21,7 @@ function table({ title, note, head, rows }) {
 function matrix({ title, note, head, rows }) {
   const heads = [make('td', {}, make('span', { class: 'note' }, 'rollouts →'), make('span', { class: 'note' }, 'judge ↓')), ...head.map((text) => make('th', { scope: 'col' }, text))];
   const body = rows.map(({ name, cells }) => make('tr', {}, make('th', { scope: 'row' }, name), cells.map((cell) =>
-    make('td', { class: `cell ${cell.tone}`, colspan: cell.span, style: `--share: ${cell.weight}` },
+    make('td', { class: `cell ${cell.tone}${cell.count ? '' : ' zero'}`, colspan: cell.span, style: `--share: ${cell.weight}` },
       make('strong', {}, cell.count.toLocaleString('en')), make('small', {}, cell.told)))));
   const made = make('table', { class: 'matrix' }, make('thead', {}, make('tr', {}, heads)), make('tbody', {}, body));
   return card(title, note, make('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': title }, made));

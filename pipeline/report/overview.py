@@ -70,7 +70,7 @@ def matrix(counts: Counts) -> Table:
         "title": "Do judge and rollouts agree?",
         "note": f"They agree on {same:,} of the {total - either:,} solutions ({share(same, total - either)}) on which "
         f"both have an opinion; {either:,} solutions are undecided by one or both.",
-        "head": ["no error", "an earlier step", "the same step", "a later step", "undecided"],
+        "head": ["no error", "earlier step", "same step", "later step", "undecided"],
         "rows": [{"name": name, "cells": cells} for name, cells in rows.items()],
     }
 

@@ -95,8 +95,8 @@ def _sampled(shown: int, wanted: int, total: int) -> str:
 
 
 def _solutions(run: Run, rows: Sequence[Row], formulas: Formulas) -> list[dict[str, Any]]:
-    """Return the solutions to show, in order of their ids: as many of the first ones as there is room for."""
-    made: list[tuple[tuple[str, str, int], dict[str, Any]]] = []
+    """Return the solutions to show: as many of the first ones as there is room for."""
+    made: list[dict[str, Any]] = []
     room, known, heard = BYTES, 0, words.heard(run, rows)
     for row in rows:
         one = solution(row, formulas, heard.get(row["id"], []))
@@ -104,8 +104,8 @@ def _solutions(run: Run, rows: Sequence[Row], formulas: Formulas) -> list[dict[s
         known = len(formulas.found)
         if room < 0 and made:
             break
-        made.append(((row["problem_id"], row["policy"], row["sample"]), one))
-    return [one for _, one in sorted(made, key=lambda pair: pair[0])]
+        made.append(one)
+    return made
 
 
 def solution(row: Row, formulas: Formulas, heard: Sequence[Heard] = ()) -> dict[str, Any]:

@@ -8,6 +8,8 @@ const MARKS = { right: '✓', wrong: '✗', none: '·' };
 const solutions = data.solutions.map((one) => ({
   ...one, text: [one.id, plain(one.problem), ...one.steps.map(plain)].join('\n').toLowerCase(),
 }));
+const { compare } = new Intl.Collator('en', { numeric: true });
+solutions.sort((one, other) => compare(one.id, other.id));
 let found = solutions;
 let current = null;
 
