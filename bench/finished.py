@@ -5,8 +5,9 @@ from pathlib import Path
 
 from data import shards, sources
 from data.shards import Plan
-from pipeline import card, recipe, run
+from pipeline import recipe, run
 from pipeline.engines.scripted import Scripted
+from pipeline.publish import card
 from pipeline.run import Run
 from pipeline.worker import Worker
 from stages import solve

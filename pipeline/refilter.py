@@ -17,8 +17,9 @@ from data.places import Place
 from data.records import Decision, Problem, Task, Trace, Verdict
 from data.schema import Row
 from data.shards import Packed, Seal
-from pipeline import card, recipe, run, summary
+from pipeline import recipe, run, summary
 from pipeline.crew import wordings
+from pipeline.publish import card
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from stages import consensus

@@ -14,8 +14,9 @@ from bench.finished import finished
 from data import schema, shards
 from data.scripted import problems
 from data.sources import Loaded, Reject
-from pipeline import card, caveats, public, recipe, run
-from pipeline.markdown import block, code, table
+from pipeline import recipe, run
+from pipeline.publish import card, caveats, public
+from pipeline.publish.markdown import block, code, table
 from pipeline.refilter import refilter
 from pipeline.run import Run
 from pipeline.settings import Recipe

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline import caveats, recipe
+from pipeline import recipe
+from pipeline.publish import caveats
 
 
 @pytest.mark.parametrize(

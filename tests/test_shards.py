@@ -19,7 +19,7 @@ from data import schema, shards
 from data.errors import RunError, SettingError
 from data.places import Place, at
 from data.records import Decision, Estimate, Labelled, Problem, Task, Tokens, Trace, Verdict
-from pipeline import card
+from pipeline.publish import card
 
 
 def task(index: int, sample: int = 0) -> Task:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline import public
 from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
+from pipeline.publish import public
 from pipeline.report.counts import Counts
 from pipeline.summary import Score
 

@@ -25,7 +25,8 @@ from data import places, shards
 from data.errors import RunError
 from data.places import Place
 from data.schema import Row
-from pipeline import progress, public, summary
+from pipeline import progress, summary
+from pipeline.publish import public
 from pipeline.replies import Heard
 from pipeline.report import charts, overview, words
 from pipeline.report.counts import Counts

@@ -19,7 +19,7 @@ def add(verbs: Any) -> None:
 
 def push(options: argparse.Namespace) -> int:
     """Upload a run, and print where it is."""
-    from pipeline import push as hub  # noqa: PLC0415 - the Hub's client takes a while to import; nothing else needs it
+    from pipeline.publish import push as hub  # noqa: PLC0415 - the Hub's client takes a while to import; nothing else needs it
 
     made = run.find(options.out)
     print(hub.push(made, options.repo, private=not options.public, partial=options.partial, ledger=options.ledger))

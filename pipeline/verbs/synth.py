@@ -14,7 +14,8 @@ from data import shards, sources
 from data.errors import SettingError
 from data.records import Task
 from data.sources import Loaded
-from pipeline import card, progress, recipe, run
+from pipeline import progress, recipe, run
+from pipeline.publish import card
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from pipeline.summary import summarise

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline import public
-from pipeline.markdown import code
+from pipeline.publish import public
+from pipeline.publish.markdown import code
 from pipeline.settings import Recipe
 
 LESSONS = "arXiv 2501.07301"

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from data.places import Place
-from pipeline import progress, public, run
+from pipeline import progress, run
 from pipeline.crew import wordings
-from pipeline.markdown import block, code, table
+from pipeline.publish import public
+from pipeline.publish.markdown import block, code, table
 from pipeline.run import Run
 from pipeline.settings import Recipe, Sampling
 from pipeline.summary import Summary

@@ -16,7 +16,8 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from data import shards
 from data.errors import PipelineError, RunError, SettingError
-from pipeline import card, public, run
+from pipeline import run
+from pipeline.publish import card, public
 from pipeline.run import Run
 
 EXTRA = ("report.html",)  # goes along where there is one

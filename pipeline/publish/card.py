@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from data import files, schema, shards, sources
 from data.places import Place
-from pipeline import caveats, making, public, run
-from pipeline.markdown import block, code, table
+from pipeline import run
+from pipeline.publish import caveats, making, public
+from pipeline.publish.markdown import block, code, table
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from pipeline.summary import Summary, summarise
