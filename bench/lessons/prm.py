@@ -17,7 +17,7 @@ from transformers import Qwen2Model
 
 from pipeline.engines.embedded import FOLDER
 
-TOKENS = 6144  # a batch, padding included
+SCORED = 6144  # tokens of a batch that is only scored, padding included
 WARM = 10  # steps of the optimiser
 
 
@@ -31,10 +31,11 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How a PRM is trained."""
+    """How a PRM is trained; `batch` is in tokens, padding included."""
 
     epochs: int = 2
     rate: float = 2e-3
+    batch: int = 1024
 
 
 class Reader:
@@ -92,7 +93,8 @@ def trained(reads: Sequence[Read], targets: Sequence[Sequence[float]], tuned: in
     torch.manual_seed(seed)
     prm, rng = Prm(tuned), random.Random(seed)
     optimiser = torch.optim.AdamW(prm.parameters(), lr=plan.rate, weight_decay=0.01)
-    todo = [batch for _ in range(plan.epochs) for batch in _shuffled(batches([len(r.hidden_TH) for r in reads]), rng)]
+    lengths = [len(read.hidden_TH) for read in reads]
+    todo = [batch for _ in range(plan.epochs) for batch in _shuffled(batches(lengths, plan.batch), rng)]
     for number, batch in enumerate(todo):
         for group in optimiser.param_groups:
             group["lr"] = plan.rate * min(1.0, (number + 1) / WARM) * (1 - number / len(todo))
@@ -110,7 +112,7 @@ def trained(reads: Sequence[Read], targets: Sequence[Sequence[float]], tuned: in
 def scores(prm: Prm, reads: Sequence[Read]) -> list[list[float]]:
     """Return the score of each step of each solution, in the order given."""
     found: list[list[float]] = [[] for _ in reads]
-    for batch in batches([len(read.hidden_TH) for read in reads]):
+    for batch in batches([len(read.hidden_TH) for read in reads], SCORED):
         chosen = [reads[one] for one in batch]
         said = iter(torch.sigmoid(prm(*_padded(chosen, [len(read.ends) for read in chosen]))).tolist())
         for one in batch:
@@ -118,11 +120,11 @@ def scores(prm: Prm, reads: Sequence[Read]) -> list[list[float]]:
     return found
 
 
-def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Cut solutions, by number, into batches of like length."""
+def batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Cut solutions, by number, into batches of like length and at most so many tokens, padding included."""
     batch: list[int] = []
     for one in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if (len(batch) + 1) * lengths[one] > TOKENS and batch:
+        if (len(batch) + 1) * lengths[one] > most and batch:
             yield batch
             batch = []
         batch.append(one)
