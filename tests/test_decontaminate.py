@@ -1,6 +1,7 @@
 """Decontamination: what is also in an evaluation set is found, however it is written, and what is not is left."""
 
 import json
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from data import normal
 from data.decontaminate import LEAST, RUN, Index
 from data.records import Problem
+from data.sources import load
 
 LONG = (
     r"Let $x$ and $y$ be real numbers with $x \le 1,000$ and $\frac{x}{y} = \frac{3}{4}$. What is the largest value "
@@ -157,11 +159,31 @@ def test_every_planted_problem_of_real_sets_is_found(shared_data: Path) -> None:
     assert [text for text in long if not made.find(WRAPPED.format(text))] == []
 
 
+def test_what_is_planted_in_a_training_set_is_left_out_of_it(shared_data: Path, tmp_path: Path) -> None:
+    benches = [shared_data / "math" / "math500.jsonl", shared_data / "gsm8k" / "test.jsonl"]
+    held = texts(benches[0], "problem")[::5] + texts(benches[1], "question")[::13]
+    writings = list(WRITINGS.values())
+    rows = [{"id": f"planted-{n}", "problem": writings[n % len(writings)](text)} for n, text in enumerate(held)]
+    rows += [{"id": f"own-{n}", "problem": text} for n, text in enumerate(train(shared_data)[:1000])]
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in random.Random(0).sample(rows, len(rows))))
+    loaded = load(str(file), against=[str(bench) for bench in benches])
+    assert not [problem.id for problem in loaded.problems if problem.id.startswith("planted")]
+    assert len(loaded.problems) > 990
+    left = {reject.id: reject.match for reject in loaded.rejects}
+    assert all((left[f"planted-{n}"] or "").startswith(("math500.jsonl: ", "test.jsonl: ")) for n in range(len(held)))
+    assert loaded.facts["contaminated"] == len(rows) - len(loaded.problems)
+
+
+def train(shared_data: Path) -> list[str]:
+    return texts(shared_data / "math" / "train.jsonl", "problem")
+
+
 def test_training_sets_are_hardly_taken_for_evaluation_sets(shared_data: Path) -> None:
     """What docs/datasets.md says of them: none of GSM8K; of MATH, twins of problems in MATH-500."""
     gsm8k = index(*texts(shared_data / "gsm8k" / "test.jsonl", "question"))
     assert not any(gsm8k.find(text) for text in texts(shared_data / "gsm8k" / "train.jsonl", "question")[:2000])
     math500 = index(*texts(shared_data / "math" / "math500.jsonl", "problem"))
-    found = [text for text in texts(shared_data / "math" / "train.jsonl", "problem")[:2500] if math500.find(text)]
+    found = [text for text in train(shared_data)[:2500] if math500.find(text)]
     assert len(found) < 0.004 * 2500
     assert LEAST == 13
