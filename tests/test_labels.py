@@ -118,9 +118,9 @@ def test_where_nothing_is_known_that_is_said(tmp_path: Path, capsys: pytest.Capt
 
 @pytest.mark.slow
 def test_the_small_models_labels_are_held_against_the_oracle(tmp_path: Path) -> None:
-    """24 arith problems rolled out in full, then asked about in sequence from the same ledger."""
-    options = ("--dataset", "arith", "--limit", "24")
-    said("synth", tmp_path / "full", *options, "--set", "completer.plan=exhaustive", "--set", "judge.votes=4", "--set",
+    """18 arith problems rolled out in full, then asked about in sequence from the same ledger."""
+    options = ("--dataset", "arith", "--limit", "18")
+    said("synth", tmp_path / "full", *options, "--set", "completer.plan=exhaustive", "--set", "judge.votes=2", "--set",
          "judge.sampling.temperature=1.0")  # fmt: skip
     said("synth", tmp_path / "sequence", *options, "--ledger", str(tmp_path / "full" / "ledger"), "--set",
          "completer.plan=sequential", "--set", "consensus.rule=posterior")  # fmt: skip
@@ -128,9 +128,11 @@ def test_the_small_models_labels_are_held_against_the_oracle(tmp_path: Path) -> 
         told = tmp_path / f"{name}.json"
         assert main(["evaluate", "labels", "--run", str(tmp_path / name), "--json", str(told)]) == 0
         figures = json.loads(told.read_text())
-        assert figures["solutions"]["all"] == 48
-        assert figures["ways"][f"{way}, all"]["share"] > 0.7
+        assert figures["solutions"]["all"] == 36
+        assert figures["ways"][f"{way}, all"]["share"] > 0.5  # 0.85 and 0.96 in docs/quality.md, on 300 solutions
         assert figures["ways"]["judge, all"]["share"] > 0.7
         curve = figures["ways"][f"{way}, all"]["curve"]
         assert [point["confidence"] for point in curve] == sorted((p["confidence"] for p in curve), reverse=True)
-    assert json.loads((tmp_path / "full.json").read_text())["rates"]["ece"] < 0.4
+    full, sequence = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("full", "sequence"))
+    assert 0 < full["rates"]["ece"] < 0.5
+    assert sequence["rates"]["bins"] == []  # rates where nothing was hit are no rates

@@ -86,6 +86,8 @@ def measure(made: Run) -> Found:
         known = [(row, true) for row, true in zip(rows, truths, strict=True) if true is not None]
         if known:
             _count(found, known, ways)
+        if made.recipe.completer.plan == "exhaustive":  # others draw to the end where nothing is hit, and only there
+            reliability.count(found.rates, (case for row, true in known for case in _rates(row, true)))
     if not found.solutions:
         raise RunError(
             f"{made.place} holds no solution whose first error is known: label arith, or data that brings labels"
@@ -117,7 +119,6 @@ def _count(found: Found, rows: list[tuple[Row, int]], ways: Mapping[str, Callabl
             _claimed(found, name, level, claims)
             if level == ALL:
                 _claimed(found, name, NAMED, [(claim, true) for claim, true in claims if claim[0] != NO_ERROR])
-    reliability.count(found.rates, (case for row, true in rows for case in _rates(row, true)))
 
 
 def _claimed(found: Found, name: str, level: str, claims: list[tuple[Claim, int]]) -> None:
@@ -148,9 +149,11 @@ def _judge(row: Row) -> Claim | None:
 
 
 def _kept(row: Row) -> Claim | None:
-    """As confident as rollouts and judge together: the product of those that claim the same."""
+    """As confident as its posterior, or else as rollouts and judge together: the product of those that agree."""
     if not row["kept"]:
         return None
+    if row["posterior"] is not None:
+        return row["first_error"], row["posterior"]
     claims = [claim for way in (_rollouts, _judge) if (claim := way(row)) is not None]
     return row["first_error"], math.prod(sure for first, sure in claims if first == row["first_error"])
 
