@@ -10,10 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from launching import said
 
+from bench import credit as measured
 from data import shards, sources
+from data.arith import oracle, world
 from data.asks import Ask, Reply
 from data.errors import Refused, SettingError, Unavailable
 from data.ledger import Ledger
@@ -89,6 +92,7 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[a:b] for a, b in pairwise(edges)]
 
 
+@settings(deadline=None)
 @given(texts, st.lists(st.integers(0, 100), max_size=9), st.lists(st.integers(0, 100), max_size=9), st.booleans())
 def test_any_split_and_any_tokens_agree_with_the_definition(
     steps: list[str], ours: list[int], theirs: list[int], right: bool
@@ -248,6 +252,21 @@ def test_a_folder_may_be_named_anywhere(tmp_path: Path) -> None:
         make(f"embedded:{tmp_path}", made())
 
 
+# What is measured of them
+
+
+def test_steps_are_told_apart_by_the_truth_and_what_follows_an_error_is_neither() -> None:
+    problem = world.problem("medium", 3, "test")
+    steps = [*oracle.solve(world.read(problem.text))]
+    assert len(steps) >= 5
+    row = {"problem": problem.text, "steps": steps, "rewards": [float(at * at) for at in range(len(steps))]}
+    wrong = {**row, "steps": [*steps[:2], steps[2].replace(".", "1."), *steps[3:]]}
+    assert measured.parted([row], 2.0) == ([2.0 * (2 * at + 1) for at in range(len(steps) - 1)], [])
+    assert measured.parted([wrong], 1.0) == ([1.0], [3.0])
+    assert measured.auroc([1.0, 2.0], [2.0, 3.0]) == 7 / 8
+    assert math.isnan(measured.auroc([], [1.0]))
+
+
 # Whole runs in this process
 
 
@@ -377,3 +396,22 @@ def test_the_public_recipe_tells_of_credit(tmp_path: Path) -> None:
     _, _, engines = crew()
     opened = labelled(tmp_path, engines, "credit.reference=vllm:ref")
     assert json.loads(opened.metadata()["recipe"])["credit"] == {"reference": "vllm:ref", "policy": "", "eta": 100.0}
+
+
+@pytest.mark.slow
+def test_a_finished_run_of_the_small_model_is_credited_from_its_ledger(tmp_path: Path) -> None:
+    """The command line, on Ray: models write nothing, the labels stay, a reference that is not there is told."""
+    options = ("--dataset", "arith", "--limit", "3", "--samples", "1")
+    said("synth", tmp_path / "run", *options)
+    before = list(rows(tmp_path / "run"))
+    told = said("synth", tmp_path / "run", *options, "--again", "--set", "credit.reference=embedded:none", code=2)
+    assert "no model at none" in told
+    told = said("synth", tmp_path / "run", *options, "--again", "--set", "credit.reference=embedded:earlier")
+    assert "process rewards: credited 3" in told
+    after = list(rows(tmp_path / "run"))
+    assert all(len(row["rewards"]) == len(row["steps"]) for row in after)
+    told_apart = {name for old, new in zip(before, after, strict=True) for name in old if old[name] != new[name]}
+    assert told_apart == {"rewards", "tokens"}
+    paid = json.loads((tmp_path / "run" / "progress.json").read_text())
+    assert set(paid["engines"]) == {"embedded", "embedded:earlier"}
+    assert paid["engines"]["embedded:earlier"]["written"] == 0
