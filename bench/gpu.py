@@ -42,8 +42,8 @@ QWEN_7B = {
 }
 TINY = {
     **QWEN_7B,
-    "hidden_size": 64,
-    "intermediate_size": 128,
+    "hidden_size": 128,
+    "intermediate_size": 320,
     "num_attention_heads": 4,
     "num_hidden_layers": 2,
     "vocab_size": 2048,

@@ -101,7 +101,7 @@ def _told(row: dict[str, Any], full: float | None) -> dict[str, str]:
         "plan": row["plan"],
         "rollouts": f"{row['rollouts']:.1f}",
         "tokens": f"{row['tokens']:,.0f}",
-        "fewer": f"{full / row['tokens']:.0f} times" if full else "",
+        "fewer": f"{full / row['tokens']:.0f} times" if full and full > row["tokens"] else "",
         "kept": f"{row['kept_rows']} of {row['solutions']}",
         "precision": f"{row['precision']:.3f}",
         "with an error: right": f"{row['right_errors']} of {row['kept_errors']}",
