@@ -63,7 +63,7 @@ install-vllm: $(BIN)/base  ## add vLLM: its GPU build where a GPU is, else the C
 install-chromium:  ## Chromium for the tests of the report (as root, where there is apt)
 	command -v chromium >/dev/null || for try in 1 2 3; do \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null \
-	    && exit 0; sleep 10; done; command -v chromium
+	    && exit 0; sleep 10; done; command -v chromium || { echo "Chromium could not be installed by apt-get" >&2; exit 1; }
 
 test: $(BIN)/dev  ## all tests, the quick ones first; those of vLLM, and of training (its torch), in an environment of theirs
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not vllm"

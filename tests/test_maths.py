@@ -32,6 +32,10 @@ def nodes(tree: Tree) -> Iterator[tuple[str, dict[str, str], list[Any]]]:
             yield from nodes(child)
 
 
+def levels(tree: Tree) -> int:
+    return 1 + max((levels(child) for child in tree if isinstance(child, list)), default=0)
+
+
 @pytest.mark.parametrize(
     ("text", "formulas"),
     [
@@ -133,6 +137,8 @@ def test_what_the_converter_might_make_is_not_trusted(monkeypatch: pytest.Monkey
         r"\def\a{xx}\a",
         "{" * (DEEPEST + 1) + "}" * (DEEPEST + 1),
         "x" * (LONGEST + 1),
+        "\\sqrt " * 100 + "x",
+        "x" * (LONGEST // 2) + "^{" * 12 + "}" * 12 + r"\\" * 300,
     ],
 )
 def test_what_cannot_be_converted_stays_as_it_was_written(latex: str) -> None:
@@ -175,7 +181,7 @@ def test_hostile_text_is_read_in_bounded_work(unit: str, monkeypatch: pytest.Mon
     assert "".join(read(text)[0] + read(text)[1])
     for whole in (text[:LONGEST], text):
         tree = mathml(whole)
-        assert tree is None or len(list(nodes(tree))) <= maths.LARGEST
+        assert tree is None or (len(list(nodes(tree))) <= maths.LARGEST and levels(tree) <= maths.LEVELS)
     assert max(converted, default=0) <= LONGEST
     assert sum(converted) < 4 * len(text)
 

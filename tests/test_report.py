@@ -262,6 +262,11 @@ def test_the_judges_words_are_there_and_the_command_writes_the_page(
         assert all(reply["text"] for reply in one["replies"])
 
 
+def test_a_page_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--solutions", "0"]) == 2
+    assert "at least one" in capsys.readouterr().err
+
+
 def test_a_run_that_cannot_be_shown_is_a_run_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ function route() {
   }
   browse(false);
   show();
+  document.title = reading && wanted !== 'solutions' ? wanted : data.title;
   if (reading && wanted !== 'solutions') open(wanted);
 }
 

@@ -6,6 +6,7 @@ it one by one, and never parses markup. What cannot be converted, is too long or
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
@@ -15,8 +16,11 @@ Tree = list["str | dict[str, str] | Tree"]
 Piece = str | int  # text as it is, or the number of a formula
 
 LONGEST = 1_500  # characters of a formula
-DEEPEST = 24  # levels of braces, and of environments or \left within each other
-LARGEST = 3_000  # elements of a formula
+DEEPEST = 24  # levels of braces, environments and \left within each other
+LARGEST, LEVELS = (
+    3_000,
+    64,
+)  # elements of a formula, and how deep they may lie: browsers and JSON go down them by recursion
 WORK = 400_000  # characters of different formulas that a page converts
 
 TAGS = frozenset(
@@ -131,18 +135,16 @@ def mathml(latex: str, *, block: bool = False) -> Tree | None:
         return None
     try:
         made = convert_to_element(_IGNORED.sub(" ", latex).strip(), display="block" if block else "inline")
-        left = [LARGEST]
-        tree = _allowed(made[0], left)
+        tree = _allowed(made[0], iter(range(LARGEST)), LEVELS)
     except Exception:  # noqa: BLE001 - a converter fed by models may raise anything; the source is shown instead
         return None
-    return tree if left[0] >= 0 and not _odd(tree) else None
+    return None if _odd(tree) else tree
 
 
-def _allowed(element: Element, left: list[int]) -> Tree:
-    """Emit an element again, of allowed tags and attributes alone; `left` counts down what may still come."""
-    left[0] -= 1
-    if left[0] < 0:
-        return [""]
+def _allowed(element: Element, left: Iterator[int], levels: int) -> Tree:
+    """Emit an element again, of allowed tags and attributes alone; `left` runs out with what may still come."""
+    if not levels or next(left, None) is None:
+        raise ValueError("larger than a formula is")
     tag = element.tag if element.tag in TAGS else "mrow"
     told = {
         name: value
@@ -152,7 +154,7 @@ def _allowed(element: Element, left: list[int]) -> Tree:
     tree: Tree = [tag, told] if told else [tag]
     if element.text:
         tree.append(html.unescape(element.text))  # the converter leaves its characters as references
-    tree.extend(_allowed(child, left) for child in element)
+    tree.extend(_allowed(child, left, levels - 1) for child in element)
     return tree
 
 

@@ -55,16 +55,16 @@ def write(run: Run, shown: int = SHOWN) -> Place:
     if not counts.solutions:
         raise RunError(f"{run.place} holds no labelled solution yet: `make synth` goes on with it")
     file = run.place / FILE
-    file.write(page(public.name(run.recipe.data.source), _told(run, counts, sample)).encode())
+    file.write(page(_told(run, counts, sample)).encode())
     return file
 
 
-def page(title: str, told: Mapping[str, Any]) -> str:
+def page(told: Mapping[str, Any]) -> str:
     """Return the page that shows what is `told`."""
     scripts = {"library": _library(), "script": "".join(_file(name) for name in _SCRIPTS)}
     return Template(_file("page.html")).substitute(
         policy=_policy(scripts.values()),
-        title=html.escape(title),
+        title=html.escape(told["title"]),
         style=_file("style.css"),
         data=_json(told),
         **scripts,
@@ -77,6 +77,7 @@ def _told(run: Run, counts: Counts, sample: Sample) -> dict[str, Any]:
     formulas = Formulas()
     solutions = _solutions(run, list(islice(sample.rows(), sample.size)), formulas)
     return {
+        "title": public.name(run.recipe.data.source),
         "facts": _facts(run),
         "tiles": overview.tiles(counts, _skipped(run.place), budget.cost(paid)),
         "charts": charts.charts(counts),

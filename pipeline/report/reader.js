@@ -81,7 +81,9 @@ function facts(one) {
 }
 
 function folds(one) {
-  const name = ({ judge, first_error: first, reason }) => `judge ${judge + 1}: ${first === null ? reason ?? 'not read' : said(first)}`;
+  const several = one.replies.some((reply) => reply.judge > 0);
+  const name = ({ judge, first_error: first, reason }) =>
+    `${several ? `judge ${judge + 1}` : 'the judge'}’s words: ${first === null ? reason ?? 'not read' : said(first)}`;
   return one.replies.map((reply) =>
     make('details', { class: 'reply' }, make('summary', {}, name(reply)), make('div', { class: 'words' }, read(reply.text))));
 }

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from data.errors import SettingError
 from pipeline import run
 from pipeline.run import Run
 
@@ -21,6 +22,8 @@ def report(options: argparse.Namespace) -> int:
     """Write a run as one page."""
     from pipeline.report import page  # noqa: PLC0415 - nothing else needs what draws charts and formulas
 
+    if options.solutions is not None and options.solutions < 1:
+        raise SettingError(f"--solutions={options.solutions}: a page holds at least one")
     print(page.write(run.find(options.out), options.solutions or page.SHOWN))
     return 0
 
