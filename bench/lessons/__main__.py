@@ -18,6 +18,7 @@ from bench import table
 from bench.lessons import labels, prm, tables
 from bench.lessons.labels import HARD, SOFT, THRESHOLDS, Held, Taught
 from data.arith import world
+from data.records import Labelled
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "pipeline" / "recipes" / "arith.toml"
@@ -50,7 +51,7 @@ def main() -> None:
     print(f"written to {table.write('lessons', {'tables': told})}")
 
 
-def trainings(found: Sequence[labels.Labelled], seed: int) -> Iterator[Training]:
+def trainings(found: Sequence[Labelled], seed: int) -> Iterator[Training]:
     """Yield each way with all it keeps; those with hard labels also with as many solutions as the sparsest has."""
     kept = {way.name: labels.taught(found, way) for way in (*HARD, *SOFT, *THRESHOLDS)}
     fewest = min(len(kept[way.name]) for way in HARD)
@@ -112,13 +113,13 @@ def _synth(out: Path, problems: Sequence[Mapping[str, Any]], samples: int, setti
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.lessons", description=__doc__)
-    parser.add_argument("--problems", type=int, default=450, help="problems to learn from")
+    parser.add_argument("--problems", type=int, default=160, help="problems to learn from")
     parser.add_argument("--samples", type=int, default=2, help="solutions of each")
     parser.add_argument(
         "--levels", default="easy,medium", help="levels to learn from; a hard solution costs four times"
     )
     parser.add_argument(
-        "--held", type=int, default=240, help="problems held out, 8 solutions each; a quarter validates"
+        "--held", type=int, default=160, help="problems held out, 8 solutions each; a quarter validates"
     )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind")
     parser.add_argument("--epochs", type=int, default=2)

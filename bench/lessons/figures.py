@@ -33,10 +33,12 @@ def problems(found: Sequence[Held], chosen: Callable[[int], bool]) -> dict[str, 
 
 
 def threshold(found: Sequence[Held], scores: Scores, within: Problems) -> float:
-    """Return the threshold with the highest F1, of quantiles of the lowest score of each solution."""
+    """Return the threshold with the highest F1 (the middle of several), of quantiles of solutions' lowest scores."""
     lowest = sorted(min(scores[one]) for solutions in within.values() for one in solutions)
     tried = {lowest[len(lowest) * number // CANDIDATES] for number in range(CANDIDATES)} | {HALF}
-    return max(sorted(tried), key=lambda one: f1(total(exact(found, scores, one, within))))
+    worth = {one: f1(total(exact(found, scores, one, within))) for one in sorted(tried)}
+    best = [one for one in worth if worth[one] == max(worth.values())]
+    return best[len(best) // 2]
 
 
 def exact(found: Sequence[Held], scores: Scores, below: float, within: Problems) -> list[Sums]:
@@ -71,7 +73,7 @@ def chosen(found: Sequence[Held], scores: Scores, by: str, within: Problems) -> 
 
 def majority(found: Sequence[Held], within: Problems) -> list[Sums]:
     """Return the same for the answer most samples give."""
-    told = []
+    told: list[Sums] = []
     for some in within.values():
         seen = list(dict.fromkeys(found[one].answer for one in some if found[one].answer is not None))
         answers = [None if (said := found[one].answer) is None else seen.index(said) for one in some]
