@@ -120,10 +120,11 @@ def test_where_nothing_is_known_that_is_said(tmp_path: Path, capsys: pytest.Capt
 def test_the_small_models_labels_are_held_against_the_oracle(tmp_path: Path) -> None:
     """18 arith problems rolled out in full, then asked about in sequence from the same ledger."""
     options = ("--dataset", "arith", "--limit", "18")
-    said("synth", tmp_path / "full", *options, "--set", "completer.plan=exhaustive", "--set", "judge.votes=2", "--set",
-         "judge.sampling.temperature=1.0")  # fmt: skip
-    said("synth", tmp_path / "sequence", *options, "--ledger", str(tmp_path / "full" / "ledger"), "--set",
-         "completer.plan=sequential", "--set", "consensus.rule=posterior")  # fmt: skip
+    full = ("completer.plan=exhaustive", "completer.tries=2", "judge.votes=2", "judge.sampling.temperature=1.0")
+    sequence = ("completer.plan=sequential", "consensus.rule=posterior")
+    said("synth", tmp_path / "full", *options, *(f"--set={one}" for one in full))
+    ledger = str(tmp_path / "full" / "ledger")
+    said("synth", tmp_path / "sequence", *options, "--ledger", ledger, *(f"--set={one}" for one in sequence))
     for name, way in (("full", "rollouts"), ("sequence", "posterior")):
         told = tmp_path / f"{name}.json"
         assert main(["evaluate", "labels", "--run", str(tmp_path / name), "--json", str(told)]) == 0
@@ -133,6 +134,6 @@ def test_the_small_models_labels_are_held_against_the_oracle(tmp_path: Path) -> 
         assert figures["ways"]["judge, all"]["share"] > 0.7
         curve = figures["ways"][f"{way}, all"]["curve"]
         assert [point["confidence"] for point in curve] == sorted((p["confidence"] for p in curve), reverse=True)
-    full, sequence = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("full", "sequence"))
-    assert 0 < full["rates"]["ece"] < 0.5
-    assert sequence["rates"]["bins"] == []  # rates where nothing was hit are no rates
+    rolled_out, weighed = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("full", "sequence"))
+    assert 0 < rolled_out["rates"]["ece"] < 0.5
+    assert weighed["rates"]["bins"] == []  # rates where nothing was hit are no rates
