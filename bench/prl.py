@@ -34,18 +34,22 @@ GROUP, MOST = 8, 300  # samples a problem; tokens a sample
 TRAIN, TEST = 50_000_000, 60_000_000  # numbers of the first problems: far from what anything else uses
 AT_ONCE = 32  # samples in one forward pass
 RESAMPLES = 2000
-ARMS = ("outcome", "PRL")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How an arm is trained: `problems` a step, with `GROUP` samples each."""
+    """How a model is trained: `problems` a step, `GROUP` samples each; without `eta`, on the outcome alone."""
 
     level: str
     steps: int
     problems: int
     rate: float
-    eta: float
+    eta: float | None
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        return "outcome alone" if self.eta is None else f"PRL, eta = {self.eta:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +73,18 @@ class Learner:
         self._draw = torch.Generator().manual_seed(seed)
         self._end, self._unknown = (self.tokenizer.token_to_id(token) for token in (END, UNKNOWN))
 
-    def step(self, problems: Sequence[Problem], arm: str) -> float:
+    def step(self, problems: Sequence[Problem]) -> float:
         """Sample, reward, move once; return the share that is right of what was not cut off."""
         told = [pair for group in self.sample(problems) for pair in advantages(group)]
         total = sum(len(one.ids) for one, _ in told)
-        moving = [(one, worth) for one, worth in told if worth or arm != "outcome"]  # a worth of 0 moves nothing
+        moving = [
+            (one, worth) for one, worth in told if worth or self.settings.eta
+        ]  # alone, a worth of 0 moves nothing
         moving.sort(key=lambda pair: len(pair[0].prompt) + len(pair[0].ids))
         for start in range(0, len(moving), AT_ONCE):
             some = moving[start : start + AT_ONCE]
             logprobs = self.logprobs(self.model, [one for one, _ in some])
-            rewards = self._rewards(some, logprobs, arm)
+            rewards = self._rewards(some, logprobs)
             loss = -sum((own * value).sum() for own, value in zip(logprobs, rewards, strict=True)) / total
             loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -86,11 +92,10 @@ class Learner:
         self._optimiser.zero_grad()
         return sum(bool(one.right) for one, _ in told) / max(len(told), 1)
 
-    def _rewards(
-        self, some: Sequence[tuple[Drawn, float]], logprobs: Sequence[torch.Tensor], arm: str
-    ) -> Iterator[torch.Tensor]:
+    def _rewards(self, some: Sequence[tuple[Drawn, float]], logprobs: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Give each token its advantage: the outcome's, or its step's process reward."""
-        if arm == "outcome":
+        eta = self.settings.eta
+        if eta is None:
             yield from (torch.full((len(one.ids),), worth) for one, worth in some)
             return
         with torch.no_grad():
@@ -98,7 +103,7 @@ class Learner:
         for (one, worth), ours, theirs in zip(some, logprobs, reference, strict=True):
             steps, tokens = split(one.text), self._texts(one)
             own, other = (Scores(tokens, tuple(values.tolist())) for values in (ours.detach(), theirs))
-            values = credit.rewards(worth, steps, own, other, self.settings.eta)
+            values = credit.rewards(worth, steps, own, other, eta)
             yield torch.tensor([values[owner] for owner in credit.owners(steps, tokens)])
 
     def _texts(self, one: Drawn) -> tuple[str, ...]:
@@ -164,15 +169,15 @@ def advantages(group: Sequence[Drawn]) -> Iterator[tuple[Drawn, float]]:
         yield one, (reward - mean) / (spread + 1e-6)
 
 
-def train(seed: int, arm: str, settings: Settings) -> Learner:
-    """Train one arm from the committed model."""
+def train(seed: int, settings: Settings) -> Learner:
+    """Train from the committed model."""
     torch.manual_seed(seed)
     learner = Learner(seed, settings)
     count = settings.steps * settings.problems
     told = list(world.problems(settings.level, count, "train", TRAIN + 1_000_000 * seed))
     for number in range(settings.steps):
         some = told[number * settings.problems : (number + 1) * settings.problems]
-        print(f"  {arm}, seed {seed}, step {number + 1}: right {learner.step(some, arm):.2f}", flush=True)
+        print(f"  {settings.name}, seed {seed}, step {number + 1}: right {learner.step(some):.2f}", flush=True)
     return learner
 
 
@@ -241,8 +246,9 @@ def rows(start: Measured, found: dict[str, list[Measured]]) -> list[dict[str, st
         told = {"model": name, "average@8": interval(right, other, average), "pass@8": interval(right, other, passed)}
         return told | {"each seed": "" if less else each, "log-ratio": f"{drift:{'+' if less else ''}.2f}"}
 
-    lines = [line("before", [start]), *(line(arm, found[arm]) for arm in ARMS)]
-    return [*lines, line("PRL less outcome", found["PRL"], found["outcome"])]
+    alone, *others = found
+    lines = [line("before", [start]), *(line(name, runs) for name, runs in found.items())]
+    return [*lines, *(line(f"{name}, less {alone}", found[name], found[alone]) for name in others)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -256,16 +262,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--held-out", type=int, default=100, help="problems, of all levels, to measure on (100)")
     parser.add_argument("--rate", type=float, default=3e-4, help="learning rate (default: 3e-4)")
-    parser.add_argument("--eta", type=float, default=10.0, help="of the process rewards (default: 10)")
+    parser.add_argument("--eta", type=float, nargs="+", default=[1.0, 10.0], help="of PRL (default: 1 and 10)")
     options = parser.parse_args(arguments)
-    settings = Settings(options.level, options.steps, options.problems, options.rate, options.eta)
+    shape = options.level, options.steps, options.problems, options.rate
+    arms = [Settings(*shape, eta) for eta in (None, *options.eta)]
     problems, before = list(world.problems(None, options.held_out, "test", TEST)), Embedded()
     begun = process_time()
     start = asyncio.run(measure(before, before, problems))
-    found: dict[str, list[Measured]] = {arm: [] for arm in ARMS}
+    found: dict[str, list[Measured]] = {arm.name: [] for arm in arms}
     for seed in range(options.seeds):
-        for arm in ARMS:
-            found[arm].append(exported(train(seed, arm, settings), before, problems))
+        for arm in arms:
+            found[arm.name].append(exported(train(seed, arm), before, problems))
         told, seconds = rows(start, found), round(process_time() - begun)
         print("\n".join(table.lines(told)))
         counts = {name: [asdict(one) for one in runs] for name, runs in {"before": [start], **found}.items()}

@@ -36,6 +36,7 @@ def test_training_prefers_what_is_better_than_its_group_and_leaves_cut_off_sampl
 @pytest.mark.filterwarnings("default")
 def test_training_samples_and_rewards_tokens_by_their_steps() -> None:
     learner, again = prl.Learner(3, SETTINGS), prl.Learner(3, SETTINGS)
+    alone = prl.Learner(3, replace(SETTINGS, eta=None))
     groups = learner.sample(PROBLEMS)
     assert groups == again.sample(PROBLEMS)
     assert [len(group) for group in groups] == [prl.GROUP] * 2
@@ -52,11 +53,11 @@ def test_training_samples_and_rewards_tokens_by_their_steps() -> None:
     ones = [one for one, _ in some]
     with torch.no_grad():
         same = learner.logprobs(learner.model, ones)
-        for arm in prl.ARMS:  # before anything is learnt the models are one: PRL is the outcome alone
-            for values, one in zip(learner._rewards(some, same, arm), ones, strict=True):
+        for arm in (learner, alone):  # before anything is learnt the models are one: PRL is the outcome alone
+            for values, one in zip(arm._rewards(some, same), ones, strict=True):
                 assert values.tolist() == [0.5] * len(one.ids)
         moved = [values + torch.linspace(-1, 1, len(values)) for values in same]
-    for values, one, ours, theirs in zip(learner._rewards(some, moved, "PRL"), ones, moved, same, strict=True):
+    for values, one, ours, theirs in zip(learner._rewards(some, moved), ones, moved, same, strict=True):
         starts = [sum(map(len, learner._texts(one)[:at])) for at in range(len(one.ids))]
         ends = [sum(map(len, split(one.text)[: at + 1])) for at in range(len(split(one.text)))]
         for value, start in zip(values.tolist(), starts, strict=True):
@@ -67,10 +68,10 @@ def test_training_samples_and_rewards_tokens_by_their_steps() -> None:
 
 @pytest.mark.filterwarnings("default")
 def test_training_moves_the_model_and_not_its_reference() -> None:
-    for arm in prl.ARMS:
-        learner = prl.Learner(0, replace(SETTINGS, problems=2))
+    for eta in (None, 1.0):
+        learner = prl.Learner(0, replace(SETTINGS, eta=eta))
         before = [weight.clone() for weight in learner.reference.parameters()]
-        assert 0 <= learner.step(PROBLEMS, arm) <= 1
+        assert 0 <= learner.step(PROBLEMS) <= 1
         moved = zip(learner.model.parameters(), learner.reference.parameters(), before, strict=True)
         assert any(not torch.equal(now, was) for now, _, was in moved)
         assert all(map(torch.equal, learner.reference.parameters(), before))
