@@ -197,6 +197,8 @@ def table(root: Root, seal: Seal, which: Side) -> pa.Table:
     data = _checked(places.at(root) / which / f"{seal.part}.parquet", checksum)
     # not read_table: its scanner's threads may still hold `data` when the interpreter ends, and abort it
     rows = parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    if rows.schema.equals(schema.SCHEMA):
+        return rows  # promotion would take as long as reading
     return pa.concat_tables([rows, schema.SCHEMA.empty_table()], promote_options="default").select(schema.SCHEMA.names)
 
 
