@@ -184,8 +184,9 @@ def test_a_prm_reads_as_the_whole_model_and_padding_changes_nothing_in_training(
 
 @pytest.mark.slow
 def test_a_little_training_tells_wrong_steps_from_right_ones(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="training needs the extra `train`")
+    torch = pytest.importorskip("torch", reason="training needs the extra `train`")
     pytest.importorskip("transformers", reason="training needs the extra `train`")
+    torch.set_num_threads(1)  # several that wait for each other on a busy machine take minutes
     from bench.lessons import __main__ as lessons  # noqa: PLC0415 - needs torch
     from bench.lessons import prm  # noqa: PLC0415 - needs torch
 
