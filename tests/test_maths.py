@@ -92,6 +92,13 @@ def test_what_solutions_write_is_converted(latex: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("latex", "prefixes"), [("(-2) - 1", 1), ("x = -1", 1), ("a - b", 0), ("(a) - b", 0), ("n! - 1", 0)]
+)
+def test_a_sign_is_told_from_an_operation(latex: str, prefixes: int) -> None:
+    assert sum(told.get("form") == "prefix" for _, told, _ in nodes(mathml(latex) or [""])) == prefixes
+
+
+@pytest.mark.parametrize(
     "latex",
     [
         r"\href{javascript:bad()}{x}",

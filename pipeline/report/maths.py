@@ -8,6 +8,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from xml.etree.ElementTree import Element
 
 from latex2mathml.converter import convert_to_element
@@ -52,6 +53,7 @@ ATTRIBUTES = {
     "maxsize": _LENGTH,
 }
 
+_SIGNS, _ENDS = frozenset("+-\u2212\u00b1\u2213"), frozenset(")]}|!\u2032")
 _REFUSED = re.compile(r"\\(?:newcommand|renewcommand|def|DeclareMathOperator|newenvironment|verb|unicode)(?![a-zA-Z])")
 _OPENS = re.compile(
     r"(?P<escaped>\\[\\$])|(?P<double>\$\$)|(?P<single>\$)(?=\S)|(?P<bracket>\\\[)|(?P<paren>\\\()"
@@ -146,6 +148,9 @@ def _allowed(element: Element, left: Iterator[int], levels: int) -> Tree:
     if not levels or next(left, None) is None:
         raise ValueError("larger than a formula is")
     tag = element.tag if element.tag in TAGS else "mrow"
+    for before, sign in pairwise(element):
+        if _sign(before, sign):
+            sign.set("form", "prefix")
     told = {
         name: value
         for name, value in element.attrib.items()
@@ -156,6 +161,12 @@ def _allowed(element: Element, left: Iterator[int], levels: int) -> Tree:
         tree.append(html.unescape(element.text))  # the converter leaves its characters as references
     tree.extend(_allowed(child, left, levels - 1) for child in element)
     return tree
+
+
+def _sign(before: Element, operator: Element) -> bool:
+    """Whether an operator is the sign of what follows: browsers go by its place in the row alone."""
+    texts = [html.unescape(one.text or "") for one in (before, operator)]
+    return before.tag == operator.tag == "mo" and texts[0] not in _ENDS and texts[1] in _SIGNS
 
 
 def _odd(tree: Tree) -> bool:
