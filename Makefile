@@ -47,7 +47,7 @@ export: $(BIN)/base  ## write a run for a trainer: FORMAT TO SIDE LABELS="--soft
 refilter: $(BIN)/base  ## decide a finished run anew: OUT TO SET="consensus.rule=mc"; no model is asked
 	$(BIN)/python -m pipeline refilter --out '$(RUN)' --to '$(TO)' $(foreach setting,$(SET),--set '$(setting)')
 
-evaluate: $(BIN)/base  ## measure: EXPERIMENT (processbench | bestofn) DATA OUT JUDGE COMPLETER LIMIT SET ARGS (docs/evaluate.md)
+evaluate: $(BIN)/base  ## measure: EXPERIMENT (processbench | bestofn | labels | selfprm) DATA OUT JUDGE COMPLETER LIMIT SET ARGS (docs/evaluate.md)
 	$(BIN)/python -m pipeline evaluate $(or $(EXPERIMENT),processbench) $(if $(DATA),--data $(DATA)) $(if $(OUT),--out '$(OUT)') \
 	  $(if $(JUDGE),--judge '$(JUDGE)') $(if $(COMPLETER),--completer '$(COMPLETER)') $(if $(LIMIT),--limit $(LIMIT)) \
 	  $(foreach setting,$(SET),--set '$(setting)') $(ARGS)

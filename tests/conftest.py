@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # how long a case takes is the machine's affair
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
