@@ -2,11 +2,13 @@
 
 A server of ours (bench/endpoint.py, a process of its own) answers after 100 ms. The same asks are put to it, with the
 same bodies and as many in flight, by aiohttp alone, by the openai SDK alone and by our engine (the SDK behind our
-limiter), in turns; ours finds out by itself how many may be in flight, up to the same number. All share the cores.
+limiter), in turns; ours finds out by itself how many may be in flight, up to the same number. `--peers` adds datatrove
+and distilabel (bench/peers.py), from the first request the server sees to the last. All share the cores.
 """
 
 import argparse
 import asyncio
+import json
 import socket
 import statistics
 import subprocess
@@ -20,7 +22,7 @@ from typing import Any
 
 import aiohttp
 
-from bench import table
+from bench import peers, table
 from bench.kills import ROOT, free_port
 from data import scripted
 from data.asks import Ask, Message
@@ -95,14 +97,46 @@ async def ours(url: str, todo: list[Ask], in_flight: int) -> float:
     return rate
 
 
+def peer(one: peers.Peer, url: str, folder: Path, todo: list[Ask], in_flight: int) -> float:
+    """Return the requests per second that reach the server, whose log is `folder`/asked; starting does not count."""
+    peers.install(one)
+    prompts, log = folder / "prompts.jsonl", folder / "asked"
+    wanted = [{"id": str(number), "text": ask.messages[-1].content} for number, ask in enumerate(todo)]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in wanted))
+    python, script = peers.BUILD / one.script / "bin" / "python", peers.HERE / f"peer_{one.script}.py"
+    told = json.dumps({**peers.SETTINGS, "samples": 1, "in_flight": in_flight, "deadline": 60})
+    seen: list[tuple[float, int]] = []
+    with (folder / "log").open("wb") as output:
+        command = [str(python), str(script), str(prompts), str(folder), url, told]
+        running = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603 - our own script
+        while running.poll() is None:
+            lines = log.read_bytes().count(b"\n") if log.exists() else 0
+            if lines and (not seen or lines > seen[-1][1]):
+                seen.append((time.perf_counter(), lines))
+            time.sleep(0.1)
+    if running.returncode or len(seen) < 2:
+        return 0.0
+    return (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0])
+
+
+def beside(todo: list[Ask], in_flight: int, latency: float) -> dict[str, float]:
+    """Return each peer's requests per second, as a column of the table; 0 where it did not end well."""
+    rates: dict[str, float] = {}
+    for one in peers.PEERS:
+        with tempfile.TemporaryDirectory() as name, server(Path(name), latency) as url:
+            rates[one.name] = round(peer(one, url.replace("127.0.0.1", one.host), Path(name), todo, in_flight))
+    return rates
+
+
 def main() -> None:
-    """Print both, turn by turn, and write them down."""
+    """Print all, number by number, and write them down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--in-flight", type=int, nargs="+", default=[64, 512, 2048])
     parser.add_argument(
         "--rounds", type=int, default=40, help="requests are so many times those in flight, at most 20,000"
     )
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--peers", action="store_true", help="datatrove and distilabel, too")
     parser.add_argument("--latency", type=float, default=0.1, help="seconds until the server answers")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
@@ -114,8 +148,9 @@ def main() -> None:
                 turns.append([asyncio.run(client(url, todo, in_flight)) for client in (bare, sdk, ours)])
         alone, theirs, mine = (round(statistics.median(side)) for side in zip(*turns, strict=True))
         of_bare, of_sdk = (round(statistics.median(turn[2] / turn[side] for turn in turns), 2) for side in (0, 1))
+        others = beside(todo, in_flight, options.latency) if options.peers else {}
         rates = {"aiohttp alone, requests/s": alone, "the SDK alone": theirs, "ours": mine}
-        rows.append({"in flight": in_flight, **rates, "of aiohttp": of_bare, "of the SDK": of_sdk})
+        rows.append({"in flight": in_flight, **rates, "of aiohttp": of_bare, "of the SDK": of_sdk, **others})
         print("\n".join(table.lines(rows[-1:])[2 * (len(rows) > 1) :]), flush=True)
     print(f"written to {table.write('goodput', {'rows': rows, 'latency': options.latency})}")
 
