@@ -41,6 +41,8 @@ class Selection:
         low, high = self.pass_rate or (0, 1)
         if not 0 <= low <= high <= 1:
             raise SettingError(f"data.pass_rate=[{low:g}, {high:g}]: give the least and the most, such as [0.1, 0.9]")
+        if self.balance and not self.given:
+            raise SettingError("data.balance is about solutions that a dataset brings: leave out solutions=sample")
 
     @property
     def whole(self) -> bool:

@@ -277,3 +277,8 @@ def test_a_larger_sample_goes_on_with_the_same_run(tmp_path: Path) -> None:
 def test_wrong_settings_are_refused(wrong: str) -> None:
     with pytest.raises(PipelineError, match=wrong.partition("=")[0]):
         recipe.read("scripted", overrides=[wrong])
+
+
+def test_balance_needs_solutions_that_a_dataset_brings() -> None:
+    with pytest.raises(SettingError, match="leave out solutions=sample"):
+        Selection(balance=1, given=False)
