@@ -109,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         "--held", type=int, default=160, help="problems held out, 8 solutions each; a quarter validates"
     )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--tuned", type=int, default=2, help="layers tuned, from the top; 6 are all")
     parser.add_argument(
         "--work", type=Path, default=table.BUILD.parent / "lessons", help="where the runs and scores lie"
