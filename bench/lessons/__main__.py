@@ -6,22 +6,17 @@ In `--work` lie two ordinary runs and the scores of every trained PRM, so that a
 import argparse
 import hashlib
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench import table
-from bench.lessons import labels, prm, tables
+from bench.lessons import labels, prm, runs, tables
 from bench.lessons.labels import HARD, SOFT, THRESHOLDS, Held, Taught
 from data.arith import world
 from data.records import Labelled
 
-ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / "pipeline" / "recipes" / "arith.toml"
 LEARNT, HELD = 40_000_000, 41_000_000  # numbers of the first problems: far from each other and from other benches
 LABELLED = ("completer.plan=exhaustive", f"completer.tries={labels.TRIES}", "completer.truncate=true")
 UNLABELLED = ("completer.plan=none", "judge.kind=equations", "consensus.rule=judge")
@@ -40,8 +35,12 @@ def main() -> None:
     options = _parser().parse_args()
     learnt = list(labels.problems(options.levels.split(","), options.problems, LEARNT))
     held_out = list(labels.problems(list(world.LEVELS), options.held, HELD))
-    found = list(labels.rows(_synth(options.work / "labels", learnt, options.samples, LABELLED)))
-    held = labels.held(list(labels.rows(_synth(options.work / "held", held_out, 8, UNLABELLED))))
+    found = list(
+        labels.rows(runs.labelled(options.work / "labels", learnt, f"policy.samples={options.samples}", *LABELLED))
+    )
+    held = labels.held(
+        list(labels.rows(runs.labelled(options.work / "held", held_out, "policy.samples=8", *UNLABELLED)))
+    )
     plan = prm.Schedule(options.epochs, options.rate)
     digest = hashlib.sha256(repr((plan, options.tuned, len(found), found, held)).encode()).hexdigest()[:12]
     lessons = Lessons(options.work / f"scores-{digest}", held, plan, options.tuned)
@@ -99,18 +98,6 @@ class Lessons:
         return self.reads[key]
 
 
-def _synth(out: Path, problems: Sequence[Mapping[str, Any]], samples: int, settings: Sequence[str]) -> Path:
-    """Make a run with the command a user would give; it goes on where it was stopped."""
-    source = out.with_suffix(".jsonl")
-    source.parent.mkdir(parents=True, exist_ok=True)
-    source.write_text("".join(f"{json.dumps(problem)}\n" for problem in problems), encoding="utf-8")
-    named = ["--dataset", source, "--recipe", RECIPE, "--out", out, "--limit", len(problems), "--samples", samples]
-    chosen = [part for setting in settings for part in ("--set", setting)]
-    command = [sys.executable, "-m", "pipeline", "synth", *map(str, named), *chosen]
-    subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own command line
-    return out
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.lessons", description=__doc__)
     parser.add_argument("--problems", type=int, default=160, help="problems to learn from")
@@ -122,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         "--held", type=int, default=160, help="problems held out, 8 solutions each; a quarter validates"
     )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--tuned", type=int, default=2, help="layers tuned, from the top; 6 are all")
     parser.add_argument(
         "--work", type=Path, default=table.BUILD.parent / "lessons", help="where the runs and scores lie"

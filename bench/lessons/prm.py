@@ -33,8 +33,8 @@ class Read:
 class Schedule:
     """How a PRM is trained; `batch` is in tokens, padding included."""
 
-    epochs: int = 2
-    rate: float = 2e-3
+    epochs: int = 5
+    rate: float = 1e-3
     batch: int = 1024
 
 
