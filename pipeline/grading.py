@@ -20,6 +20,7 @@ from stages.exact.certain import decide
 
 LONGEST = 2000  # characters of an answer or gold answer that are worth a comparison
 START = 120.0  # seconds for a worker to import sympy, on a crowded machine
+STARTS = 5
 CROWDED = 12  # seconds by the clock that a second of CPU may take there
 LIFETIME = 5000  # comparisons by one worker: sympy's caches grow
 _ROOT = Path(__file__).parents[1]
@@ -134,22 +135,29 @@ class _Worker:
         return self._process
 
     async def _start(self) -> Process:
-        """Raise PipelineError where the process ends before it says that it is ready; it tells why on stderr."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "stages.comparing", str(self._memory), str(self._deadline)),
-            stdin=PIPE,
-            stdout=PIPE,
-            cwd=_ROOT,
-        )
-        said = b""
-        try:
-            said = await asyncio.wait_for(_line(process), START)
-        finally:
+        """Raise PipelineError where the process ends before it says that it is ready; it tells why on stderr.
+
+        One that is merely slow to start is tried again: no row may be lost to a crowded machine.
+        """
+        for _ in range(STARTS):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "stages.comparing", str(self._memory), str(self._deadline)),
+                stdin=PIPE,
+                stdout=PIPE,
+                cwd=_ROOT,
+            )
+            said = b""
+            try:
+                said = await asyncio.wait_for(_line(process), START)
+            except TimeoutError:
+                continue
+            finally:
+                if not said:
+                    await _end(process)
             if not said:
-                await _end(process)
-        if not said:
-            raise PipelineError("no process to compare answers could be started; its error is above")
-        return process
+                raise PipelineError("no process to compare answers could be started; its error is above")
+            return process
+        raise PipelineError(f"no process to compare answers was ready within {START:.0f} s: is this machine too busy?")
 
 
 async def _exchange(process: Process, question: _Question) -> bytes:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+from asyncio.subprocess import Process
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -294,3 +295,18 @@ def test_real_outputs_and_other_libraries_cases(shared_data: Path) -> None:
         outcomes = grade(*((one.answer, one.gold) for one in given), workers=2, deadline=5.0)
         graded = list(zip(outcomes, (one.corrected for one in given), strict=True))
         assert agreement(graded) >= least, Counter(graded)
+
+
+def test_a_process_that_is_slow_to_start_costs_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, late = grading._line, iter([True, True])
+
+    async def waited_for(process: Process) -> bytes:
+        if next(late, False):
+            raise TimeoutError
+        return await line(process)
+
+    monkeypatch.setattr(grading, "_line", waited_for)
+    assert grade(("\\log 8", "5")) == ["different"]
+    late = iter([True] * grading.STARTS)
+    with pytest.raises(PipelineError, match="is this machine too busy"):
+        grade(("\\log 8", "6"))
