@@ -154,7 +154,7 @@ def _every_step(seen: _Evidence) -> Reason | None:
 def _posterior(seen: _Evidence) -> Reason | None:
     """Trust the judge where that is right with a probability of 1 - error or more; a witness, where none is known."""
     posterior = seen.estimate.posterior
-    if posterior is None and seen.judged == seen.rolled == NO_ERROR:
+    if posterior is None and seen.outcome == "equal" and seen.judged == seen.rolled == NO_ERROR:
         return None
     if (undecided := _judge(seen)) or posterior is None:
         return undecided or _BLOCKED.get(seen.estimate.reason, "mc_undecided")

@@ -269,6 +269,12 @@ steps = st.builds(
 )
 
 
+@pytest.mark.parametrize(("outcome", "kept"), [("equal", True), ("different", False), ("undecided", False)])
+def test_without_a_posterior_only_a_right_answer_is_its_own_witness(outcome: Outcome, *, kept: bool) -> None:
+    evidence = Estimate(rolled(1, 1).steps, None)
+    assert decide(evidence, NO_ERROR, outcome, Settings("posterior")).kept is kept
+
+
 @limits(deadline=None)
 @given(
     evidence=st.lists(steps, min_size=1, max_size=6),

@@ -2,6 +2,7 @@
 
 import json
 import time
+import timeit
 from pathlib import Path
 
 import pytest
@@ -200,11 +201,9 @@ def test_hostile_text_is_survived(text: str) -> None:
 def test_reading_takes_time_in_proportion_to_the_text(unit: str) -> None:
     def seconds(size: int) -> float:
         text = "1 + 1 = 2 " + (unit * size)[:size] + " = 3"
-        start = time.process_time()
-        equalities(text)
-        return time.process_time() - start
+        return min(timeit.repeat(lambda: equalities(text), time.process_time, number=1, repeat=3))
 
-    assert seconds(8_000) < 4 * 8 * max(seconds(1_000), seconds(1_000))  # squared, it would be 64 times as long
+    assert seconds(8_000) < 4 * 8 * seconds(1_000)  # squared, it would be 64 times as long
 
 
 REAL = [("gsm8k", 8, 8), pytest.param("olympiadbench", 4, 3, marks=pytest.mark.slow)]

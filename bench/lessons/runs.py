@@ -33,9 +33,10 @@ def labelled(out: Path, problems: Sequence[Mapping[str, Any]], *settings: str) -
         made = run.start(str(out), chosen, len(tasks))
         plan = made.plan(tasks)
         shards.settle(out, plan)
-        run.card(made, loaded)
+        run.leave_out(made, loaded)
         asyncio.run(_label(made, plan))
         shards.settle(out, plan)
+        run.finish(made)
     return out
 
 
