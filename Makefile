@@ -88,6 +88,7 @@ bench: $(BIN)/dev  ## measure; a table and a JSON file (build/bench) for each pr
 	$(BIN)/python -m bench.equations
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.saturation
+	$(BIN)/python -m bench.goodput --peers
 	$(BIN)/python -m bench.faults
 	$(BIN)/python -m bench.load
 	$(BIN)/python -m bench.scale
