@@ -129,22 +129,30 @@ def prometheus(head: Head) -> str:
 
 
 def test_a_node_that_is_killed_takes_nothing_along(head: Head, undisturbed: Path, tmp_path: Path) -> None:
-    out, starting = tmp_path / "run", {name: value for name, value in head.env.items() if name != "RAY_ADDRESS"}
-    slowly = ["cluster.in_flight=1", "cluster.workers=3", "cluster.cpus=1"]  # more than either node holds
+    starting = {name: value for name, value in head.env.items() if name != "RAY_ADDRESS"}
     with node(tmp_path / "log", starting, f"--address=127.0.0.1:{head.port}") as second:
-        sets = [option for one in slowly for option in ("--set", one)]
-        address = ["--set", f"cluster.address=127.0.0.1:{head.port}"]
-        command = [sys.executable, "-m", "pipeline", "synth", "--out", str(out), *DATASET, *sets, *address]
-        with (tmp_path / "driver").open("wb") as log:
-            run = psutil.Popen(command, cwd=ROOT, env=starting, stdout=log, stderr=log)
-        wait_for(
-            lambda: (
-                (len(sealed(out)) >= 2 and any(map(works, second.children(recursive=True)))) or run.poll() is not None
+        for attempt in range(5):  # a run may be over before a crowded machine has the second node at work
+            out = tmp_path / f"run{attempt}"
+            with (tmp_path / "driver").open("wb") as log:
+                run = psutil.Popen(over_both(head, out), cwd=ROOT, env=starting, stdout=log, stderr=log)
+            wait_for(
+                lambda out=out, run=run: (
+                    (len(sealed(out)) >= 2 and any(map(works, second.children(recursive=True))))
+                    or run.poll() is not None
+                )
             )
-        )
+            if run.poll() is None:
+                break
         assert run.poll() is None, (tmp_path / "driver").read_text()[-3000:]
         kill(second)
         assert run.wait(200) == 0, (tmp_path / "driver").read_text()[-3000:]
     whole(out, SOLUTIONS)
     assert files(out) == files(undisturbed)
     assert recorded(out) == recorded(undisturbed)
+
+
+def over_both(head: Head, out: Path) -> list[str]:
+    """The command of a slow run with more actors than either node holds."""
+    sets = ["cluster.in_flight=1", "cluster.workers=3", "cluster.cpus=1", f"cluster.address=127.0.0.1:{head.port}"]
+    options = [option for one in sets for option in ("--set", one)]
+    return [sys.executable, "-m", "pipeline", "synth", "--out", str(out), *DATASET, *options]
