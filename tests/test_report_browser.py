@@ -218,19 +218,20 @@ def test_the_judges_words_unfold(browser: Any, tmp_path: Path) -> None:
 
 
 def test_real_solutions_show_their_formulas(browser: Any, shared_data: Path, tmp_path: Path) -> None:
-    given = ("solutions=given", "judge.kind=equations", "completer.plan=none", "consensus.rule=judge", "data.limit=4")
-    file = written(tmp_path, str(shared_data / "bon" / "strictprm_math500_n32.jsonl"), *given, shown=40)
+    given = ("solutions=given", "judge.kind=equations", "completer.plan=none", "consensus.rule=judge")
+    file = written(tmp_path, str(shared_data / "bon" / "strictprm_math500_n32.jsonl"), *given)
     assert file.stat().st_size < 5_000_000
     seen = Seen(browser, file, "#solutions")
     count = seen.run("document.querySelectorAll('#list a').length")
-    assert count == 40
-    flat = sources = 0
+    assert count == page.SHOWN
+    assert "8,064" in seen.page.content()
+    flat = sources = bare = 0
     thin = "[...document.querySelectorAll('#solution math')].filter((one) => one.getBoundingClientRect().width < 2)"
     for _ in range(count):
         flat += seen.run(f"{thin}.length")
         sources += seen.run("document.querySelectorAll('#solution code.latex').length")
         assert seen.fits()
-        assert seen.run("document.querySelectorAll('#solution math').length") > 0
+        bare += not seen.run("document.querySelectorAll('#solution math').length")
         seen.page.keyboard.press("j")
     seen.page.set_viewport_size({"width": 360, "height": 740})
     for _ in range(count):
@@ -238,4 +239,5 @@ def test_real_solutions_show_their_formulas(browser: Any, shared_data: Path, tmp
         seen.page.keyboard.press("j")
     assert flat == 0
     assert sources < count / 20
+    assert bare < count / 20
     assert seen.quiet(), seen.said
