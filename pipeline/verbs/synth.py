@@ -76,11 +76,11 @@ def synth(options: argparse.Namespace) -> int:
         card.write(made)
     held = summarise(made.place)
     print("\n".join(["", str(made.place), *held.lines(), *progress.spent(made.place)]))
-    if not stopped:
-        report.at_end(made, held.solutions)
     if stopped:
         print(f"stopped before the end: {stopped}")
-    return STOPPED if stopped else 0
+        return STOPPED
+    report.at_end(made, held.solutions)
+    return 0
 
 
 def load(chosen: Recipe) -> Loaded:
