@@ -57,6 +57,12 @@ def normal(answer: str) -> str:
     return answer.strip().rstrip(".,;:\\").strip()
 
 
+def matched(text: str) -> bool:
+    """Whether every brace has its partner; escaped ones are text."""
+    braces = [match[0] for match in _BRACE.finditer(text) if len(match[0]) == 1]
+    return len(braces) == 2 * len(_closes(text))
+
+
 def _boxed(text: str) -> str | None:
     """Content of the last outermost closed box that is not blank; a box that holds only a box is peeled."""
     reach, inside = -1, (0, 0)

@@ -18,7 +18,7 @@ from typing import TextIO
 from math_verify import LatexExtractionConfig, parse, verify
 
 from data.records import Outcome
-from stages.answers import normal
+from stages.answers import matched, normal
 
 _READER = (LatexExtractionConfig(boxed_match_priority=0),)
 
@@ -26,13 +26,15 @@ _READER = (LatexExtractionConfig(boxed_match_priority=0),)
 def compare(answer: str, gold: str) -> Outcome:
     """Compare two raw answers.
 
-    Where neither can be read as mathematics their spelling decides; where only one can, or the comparison fails,
-    the outcome is "undecided". The gold comes first: `x = 5` matches `5` either way, but an equation that is itself
-    the gold answer does not match its right-hand side.
+    Where neither can be read as mathematics their spelling decides; where only one can, one is torn (a brace has no
+    partner), or the comparison fails, the outcome is "undecided". The gold comes first: `x = 5` matches `5` either way,
+    but an equation that is itself the gold answer does not match its right-hand side.
     """
+    if not (matched(answer) and matched(gold)):  # of `5} + {3` the reader would take the 5
+        return "equal" if _alike(answer, gold) else "undecided"
     theirs, ours = list(_read(gold)), list(_read(answer))
     if not theirs and not ours:
-        return "equal" if normal(answer).casefold() == normal(gold).casefold() else "different"
+        return "equal" if _alike(answer, gold) else "different"
     if not theirs or not ours:
         return "undecided"
     try:
@@ -40,6 +42,10 @@ def compare(answer: str, gold: str) -> Outcome:
     except Exception:  # noqa: BLE001 - math-verify and sympy raise whatever they meet, and any of it leaves this open
         return "undecided"
     return "equal" if same else "different"
+
+
+def _alike(answer: str, gold: str) -> bool:
+    return normal(answer).casefold() == normal(gold).casefold()
 
 
 @lru_cache(maxsize=64)  # a problem's solutions come together, and share its gold answer

@@ -57,6 +57,7 @@ HOSTILE = [
     ("\x00", "5"),
     ("\n", "5"),
     ("\\frac{1}{", "5"),
+    ("\\frac{\\frac{3}{2}", "3/2"),
     ("\ud800", "5"),
     ("__import__('os').system('exit 1')", "5"),
 ]
@@ -245,8 +246,14 @@ def test_where_only_one_side_is_mathematics_nothing_is_decided() -> None:
 
 
 def test_where_neither_side_is_mathematics_the_spelling_decides() -> None:
+    assert compare("\\text{Evelyn}", "evelyn") == "equal"
+    assert compare("\\text{odd}", "\\text{even}") == "different"
+
+
+def test_a_torn_answer_is_only_ever_equal_by_its_spelling() -> None:
     assert compare("\\frac{a}{", "\\frac{A}{") == "equal"
-    assert compare("\\frac{a}{", "\\frac{b}{") == "different"
+    assert compare("\\frac{a}{", "\\frac{b}{") == "undecided"
+    assert compare("5} + {3", "5") == compare("5", "5} + {3") == "undecided"
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
