@@ -1,9 +1,9 @@
 """What our engine for endpoints leaves of a bare client's requests per second (`python -m bench.goodput`).
 
 A server of ours (bench/endpoint.py, a process of its own) answers after 100 ms. The same asks are put to it, with the
-same bodies and as many in flight, by aiohttp alone, by the openai SDK alone and by our engine (the SDK behind our
-limiter), in turns; ours finds out by itself how many may be in flight, up to the same number. `--peers` adds datatrove
-and distilabel (bench/peers.py), from the first request the server sees to the last. All share the cores.
+same bodies and as many in flight, by aiohttp alone, by the openai SDK alone and by our engine behind its limiter, in
+turns; ours finds out by itself how many may be in flight, up to the same number. `--peers` adds datatrove and
+distilabel (bench/peers.py), from the first request the server sees to the last. All share the cores.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import openai
 
 from bench import peers, table
 from bench.kills import ROOT, free_port
@@ -69,20 +70,20 @@ async def bare(url: str, todo: list[Ask], in_flight: int) -> float:
 
 
 async def sdk(url: str, todo: list[Ask], in_flight: int) -> float:
-    """Return the requests per second of the openai SDK with its aiohttp transport, as our engine sets it up."""
-    room, engine = asyncio.Semaphore(in_flight), OpenAI(f"openai:scripted@{url}#exact")
+    """Return the requests per second of the openai SDK with its aiohttp transport, without its models of answers."""
+    room, unlimited = asyncio.Semaphore(in_flight), type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=0)
+    transport = openai.DefaultAioHttpClient(limits=unlimited)
+    async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0, http_client=transport) as client:
 
-    async def one(ask: Ask) -> None:
-        async with room:
-            body = chat.body("scripted", ask, DIALECT)
-            answer: Any = await engine._client.post("/chat/completions", body=body, cast_to=object)
-            chat.samples(answer, ask, DIALECT)
+        async def one(ask: Ask) -> None:
+            async with room:
+                body = chat.body("scripted", ask, DIALECT)
+                answer: Any = await client.post("/chat/completions", body=body, cast_to=object)
+                chat.samples(answer, ask, DIALECT)
 
-    started = time.perf_counter()
-    await asyncio.gather(*map(one, todo))
-    rate = len(todo) / (time.perf_counter() - started)
-    await engine.close()
-    return rate
+        started = time.perf_counter()
+        await asyncio.gather(*map(one, todo))
+        return len(todo) / (time.perf_counter() - started)
 
 
 async def ours(url: str, todo: list[Ask], in_flight: int) -> float:

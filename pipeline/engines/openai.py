@@ -1,10 +1,12 @@
 """Decides what to make of an OpenAI-compatible endpoint's answers and errors; the only file that imports openai.
 
-`openai:MODEL@URL` names one server; without the URL it is the one in OPENAI_BASE_URL, or OpenAI's. Retrying is the
-limiter's part: here a request is sent once, and its failure told apart: passing, this ask's, or every ask's.
+`openai:MODEL@URL` names one server; without the URL it is the one in OPENAI_BASE_URL, or OpenAI's. The SDK says where
+that is and which headers it wants; `link` sends. Retrying is the limiter's part: here a request is sent once, and its
+failure told apart: passing, this ask's, or every ask's.
 """
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +26,7 @@ from data.errors import PipelineError, Refused, SettingError, Unavailable
 from pipeline.engines import chat
 from pipeline.engines.address import address, check
 from pipeline.engines.chat import Continuing, Dialect
+from pipeline.engines.link import Answer, Link
 from pipeline.limiter import Failure, Kind
 from stages.engine import Scores
 
@@ -42,7 +45,6 @@ _ADVICE: Final = {
 }
 _UNLISTED: Final = (400, 403, 404, 405, 422, 501)  # of GET /models: a server that keeps no list
 _SECRET: Final = re.compile(r"\b(?:sk-|Bearer\s+)[\w*.-]+")
-_NO_LIMIT: Final = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=0)  # as aiohttp puts it
 _WORDS: Final = 300  # characters of a server's message that are passed on
 
 
@@ -60,12 +62,10 @@ class OpenAI:
         if url:
             check(url)
         self._key = _key(url)
-        patient = openai.Timeout(None, connect=30.0)
-        # by aiohttp: the SDK's usual pool looks through all its connections for every request
-        client = openai.DefaultAioHttpClient(limits=_NO_LIMIT, timeout=patient)
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key, base_url=url, max_retries=0, timeout=patient, http_client=client
-        )
+        with openai.OpenAI(api_key=self._key, base_url=url) as sdk:
+            told = {**sdk.default_headers, **sdk.auth_headers}  # those it omits are marked by a type of its own
+            self._url = str(sdk.base_url).rstrip("/")
+            self._link = Link({name: value for name, value in told.items() if isinstance(value, str)})
         self._dialect: Dialect | None = None
         self._connecting = asyncio.Lock()
         self._answered = False
@@ -122,11 +122,8 @@ class OpenAI:
 
         One number a class; of two, the last is the probability that the step is right (Qwen2.5-Math-PRM).
         """
-        path = str(self._client.base_url).rstrip("/").removesuffix("/v1") + "/pooling"
-        try:
-            answer = await self._post(path, {"model": self._served, "messages": list(messages)})
-        except openai.OpenAIError as error:
-            raise self._told(error) from None
+        url, body = self._url.removesuffix("/v1") + "/pooling", {"model": self._served, "messages": list(messages)}
+        answer = self._read(await self._link.post(url, body))
         with _reading():
             return chat.rated(answer)
 
@@ -141,25 +138,21 @@ class OpenAI:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        await self._link.close()
 
     async def _spoken(self) -> Dialect:
-        async with self._connecting:
-            if self._dialect is None:
-                self._dialect = Dialect(self._forced or await self._detect())
-            return self._dialect
+        if self._dialect is None:
+            async with self._connecting:
+                self._dialect = self._dialect or Dialect(self._forced or await self._detect())
+        return self._dialect
 
     async def _detect(self) -> Continuing:
         """Look at the models the server lists; one that lists none is taken to continue nothing exactly."""
-        try:
-            with _sending():
-                listed = await self._client.get("/models", cast_to=object)
-        except openai.OpenAIError as error:
-            if getattr(error, "status_code", 500) in _UNLISTED:
-                return "shown"
-            raise self._told(error) from None
+        answer = await self._link.get(f"{self._url}/models")
+        if answer.status in _UNLISTED:
+            return "shown"
         with _reading():
-            owners = chat.owners(listed)
+            owners = chat.owners(self._read(answer))
         if not any(owner in EXACT for owner in owners.values()):
             return "shown"
         if self._served not in owners:
@@ -171,49 +164,56 @@ class OpenAI:
         limited = True
         while True:
             dialect = await self._spoken()
-            try:
-                body = chat.body(self._served, ask, dialect, limited=limited) | dict(extra)
-                return await self._post(dialect.path, body), dialect
-            except openai.OpenAIError as error:
-                complaint = self._words(error) if getattr(error, "status_code", 0) in {400, 422} else ""
-                if limited and chat.no_room(complaint) and dialect.continuing != "plain":
-                    limited = False  # the limit is more than there is room for: then the room is the limit
-                    continue
-                better = chat.learn(dialect, complaint, ask)
-                if self._dialect == dialect and better is None:
-                    raise self._told(error) from None
-                self._dialect = better if better and self._dialect == dialect else self._dialect
+            body = {**chat.body(self._served, ask, dialect, limited=limited), **extra}
+            answer = await self._link.post(self._url + dialect.path, body)
+            complaint = self._words(_error(answer)) if answer.status in {400, 422} else ""
+            if limited and chat.no_room(complaint) and dialect.continuing != "plain":
+                limited = False  # the limit is more than there is room for: then the room is the limit
+                continue
+            better = chat.learn(dialect, complaint, ask) if complaint else None
+            if self._dialect == dialect and better is None:
+                told, self._answered = self._read(answer), True
+                return told, dialect
+            self._dialect = better if better and self._dialect == dialect else self._dialect
 
-    async def _post(self, path: str, body: Mapping[str, Any]) -> chat.Json:
-        with _sending():
-            answer = await self._client.post(path, body=body, cast_to=object)
-        if not isinstance(answer, dict):
+    def _read(self, answer: Answer) -> chat.Json:
+        """Return the JSON object a server answered with. Raises what an error, or anything else, means."""
+        if answer.status >= 300:
+            raise self._told(answer)
+        try:
+            told = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            raise Failure("the answer is no JSON", cause="unreadable") from None
+        if not isinstance(told, dict):
             raise Failure("the answer is no JSON object", cause="unreadable")
-        self._answered = True
-        return answer
+        return told
 
-    def _told(self, error: openai.OpenAIError) -> PipelineError:
-        """Return what an error of the SDK means. The only place that decides it."""
-        if not isinstance(error, openai.APIStatusError):
-            if isinstance(error, openai.APIConnectionError):
-                return Failure(f"no connection: {error.__cause__!s:.{_WORDS}}", "absent", cause="connection")
-            return Failure(self._words(error))
-        status, words = error.status_code, f"HTTP {error.status_code}: {self._words(error)}"
-        ours = status in _OURS or error.code in _OURS_BY_CODE or (status == 403 and not self._answered)
-        if ours:
+    def _told(self, answer: Answer) -> PipelineError:
+        """Return what an error means. The only place that decides it."""
+        error, status = _error(answer), answer.status
+        code = error.get("code") if isinstance(error, dict) else None
+        words = f"HTTP {status}: {self._words(error)}"
+        if status in _OURS or code in _OURS_BY_CODE or (status == 403 and not self._answered):
             return SettingError(f"{self.name} would answer every request so: {words}{_ADVICE.get(status, '')}")
         if status in _PASSING or status >= 500:
-            kind, pause = _KINDS.get(status, "broken"), _retry_after(error.response.headers)
-            return Failure(words, kind, pause, f"HTTP {status}")
+            return Failure(words, _KINDS.get(status, "broken"), _retry_after(answer.headers), f"HTTP {status}")
         return Refused(words)
 
-    def _words(self, error: openai.OpenAIError) -> str:
+    def _words(self, error: object) -> str:
         """Return the server's own words: on one line, shortened, without anything that looks like a key."""
-        body = getattr(error, "body", None)
-        said = body.get("message") if isinstance(body, dict) else None
-        text = " ".join(str(said or body or error).split())
+        said = error.get("message") if isinstance(error, dict) else None
+        text = " ".join(str(said or error).split())
         scrubbed = _SECRET.sub("[key]", text.replace(self._key, "[key]") if self._key != NO_KEY else text)
         return scrubbed[:_WORDS]
+
+
+def _error(answer: Answer) -> object:
+    """Return what a server says is wrong: the `error` of its JSON, else all it says."""
+    try:
+        told = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return answer.body.decode(errors="replace")
+    return told.get("error") or told if isinstance(told, dict) else told
 
 
 def _key(url: str | None) -> str:
@@ -240,19 +240,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         return None
     return max(0.0, seconds) if isfinite(seconds) else None
-
-
-@contextmanager
-def _sending() -> Iterator[None]:
-    """Tell apart what the SDK lets through: a body that cannot be written, or read, and a connection that broke."""
-    try:
-        yield
-    except UnicodeEncodeError:
-        raise Refused("the question holds characters that are no text") from None
-    except (ValueError, RecursionError):
-        raise Failure("the answer is no JSON", cause="unreadable") from None
-    except OSError as error:
-        raise Failure(f"the connection broke: {error}", "absent", cause="connection") from None
 
 
 @contextmanager
