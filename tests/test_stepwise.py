@@ -155,6 +155,7 @@ def test_a_row_that_is_not_like_its_neighbours_is_left_out_with_a_reason(tmp_pat
     ("row", "faults"),
     [
         (BENCH | {"label": 3}, ["label: 3 is none of the 3 steps (from 0; -1: no error)"]),
+        (BENCH | {"label": True}, ["label: True is none of the 3 steps (from 0; -1: no error)"]),
         (BENCH | {"labels": [1, 0]}, ["labels: 2 values for 3 steps, so none is taken"]),
         (BENCH | {"labels": [1, 2, None]}, ["labels: 2 is no label from 0 to 1"]),
         (
