@@ -5,6 +5,7 @@ PRM800K's "neutral" (0.5), None where it does not say. A row that is not what it
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
@@ -14,6 +15,7 @@ from data.records import Given
 from data.steps import BETWEEN, OPINIONS, Row, doubted, given, said
 
 TAG: Final = "ки"  # ends a step in Math-Shepherd's texts
+STEP_ONE: Final = re.compile("step 1:", re.IGNORECASE)  # begins the first one there
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ def _shepherd_doubts(row: Row) -> Iterator[str]:
 
 def _shepherd_start(text: str) -> int:
     """Return where the first step starts, or -1: the problem before it is marked off by nothing else."""
-    return text.partition(TAG)[0].lower().find("step 1:")
+    first = STEP_ONE.search(text.partition(TAG)[0])
+    return first.start() if first else -1
 
 
 def _is_prm800k(row: Row) -> bool:

@@ -97,6 +97,11 @@ def solutions(loaded: Loaded) -> list[tuple[tuple[str, ...], tuple[float | None,
         ),
         (SHEPHERD, Problem("", "GSM8K", "P?", None), [(("Step 1: a\n", "Step 2: b"), (1.0, 0.0))]),
         (
+            {"input": "İ? STEP 1: a ки\nStep 2: b ки", "label": "İ? STEP 1: a +\nStep 2: b -"},  # longer in lower case
+            Problem("", "toy", "İ?", None),
+            [(("STEP 1: a\n", "Step 2: b"), (1.0, 0.0))],
+        ),
+        (
             APS,
             Problem("", "toy", "P", "7"),
             [((" a", " b"), (0.75, 0.0)), ((" a", " c"), (0.75, 1.0)), ((" d",), (0.25,))],
