@@ -28,11 +28,18 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """A solution to be written: `values` has one entry a step; `soft`: they stay numbers, else above 0 is right."""
+    """A solution to be written: `values` has one entry a step; `soft`: they stay numbers, else above 0 is right.
+
+    Raises Unfit where it has no step.
+    """
 
     row: Row
     values: Values
     soft: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.row["steps"]:
+            raise Unfit("it has no step")  # of none, "no step is wrong" would be true
 
     @property
     def problem(self) -> str:
