@@ -5,15 +5,17 @@ PRM800K's "neutral" (0.5), None where it does not say. A row that is not what it
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from data import trees
 from data.records import Given
 from data.steps import BETWEEN, OPINIONS, Row, doubted, given, said
 
 TAG: Final = "ки"  # ends a step in Math-Shepherd's texts
+STEP_ONE: Final = re.compile("step 1:", re.IGNORECASE)  # begins the first one there
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def _listed(row: Row) -> Row:
     """Read ProcessBench (`label`: the first wrong step, what follows is unknown) and our JSON Lines (`labels`)."""
     steps, label, between = row["steps"], row.get("label"), row.get("between")
     labels = row["labels"] if isinstance(row.get("labels"), list) else ()
-    if isinstance(label, int) and -1 <= label < len(steps):
+    if _is_step(label, len(steps)):
         labels = [1] * len(steps) if label < 0 else [*[1] * label, 0, *[None] * (len(steps) - label - 1)]
     return {"solutions": [given(steps, labels, between if isinstance(between, str) else BETWEEN)]}
 
@@ -64,8 +66,13 @@ def _listed_doubts(row: Row) -> Iterator[str]:
     labels, label, steps = row.get("labels"), row.get("label"), len(row["steps"])
     if isinstance(labels, list):
         yield from doubted("labels", labels, steps)
-    if isinstance(label, int) and not -1 <= label < steps:
+    if isinstance(label, int) and not _is_step(label, steps):
         yield f"label: {label} is none of the {steps} steps (from 0; -1: no error)"
+
+
+def _is_step(label: Any, steps: int) -> TypeGuard[int]:
+    """Whether a label is the first wrong step, or -1; true and false, which Python counts as 1 and 0, are none."""
+    return isinstance(label, int) and not isinstance(label, bool) and -1 <= label < steps
 
 
 def _is_trl(row: Row) -> bool:
@@ -106,7 +113,8 @@ def _shepherd_doubts(row: Row) -> Iterator[str]:
 
 def _shepherd_start(text: str) -> int:
     """Return where the first step starts, or -1: the problem before it is marked off by nothing else."""
-    return text.partition(TAG)[0].lower().find("step 1:")
+    first = STEP_ONE.search(text.partition(TAG)[0])
+    return first.start() if first else -1
 
 
 def _is_prm800k(row: Row) -> bool:

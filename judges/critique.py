@@ -78,4 +78,8 @@ def _concluded(conclusion: str, analysed: list[int]) -> Reading:
         return Reading(NO_ERROR)
     if conclusion != "incorrect":
         return Reading(None, "the conclusion is neither Correct nor Incorrect")
-    return Reading(analysed[-1] - 1) if analysed else Reading(None, "Incorrect without a paragraph")
+    if not analysed:
+        return Reading(None, "Incorrect without a paragraph")
+    if analysed[-1] < max(analysed):  # begun anew, or the tag of an earlier paragraph named in a later one's analysis
+        return Reading(None, "the paragraphs are out of order")
+    return Reading(analysed[-1] - 1)

@@ -29,7 +29,7 @@ _MARK = re.compile(r"<<([^<>\n]{0,200})>>")
 _DOUBT = frozenset(
     "not false contradiction contradicts impossible incorrect wrong cannot doesn't isn't can't don't mod modulo "
     "\\mod \\pmod \\bmod \\equiv ≡ \\neq \\ne ≠ != congruent base binary octal hexadecimal approximately about roughly "
-    "rounded rounding round nearest estimate estimated almost nearly".split()
+    "rounded rounding round nearest estimate estimated almost nearly digit digits".split()
 )
 _LONGEST = 50_000  # reading takes linear time, about 1 s for this much of the worst text
 _WHOLE = 8 * _LONGEST  # of a solution
@@ -50,7 +50,7 @@ class Equality:
 class Equations:
     """The symbolic judge."""
 
-    fingerprint: str = "equations/2"
+    fingerprint: str = "equations/3"
 
     def read(self, trace: Trace) -> Verdict:
         """First step with a false equality, where one was checked in every step before it; -1 where all checked hold.

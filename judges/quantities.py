@@ -12,7 +12,7 @@ from judges.calculator import Unclear
 from judges.notation import Token
 
 _SHIFT_VALUE = frozenset(
-    "am base billion by cent cents choose clock cos cubed difference divided double dozen dozens eighth eighths "
+    "am base billion by cent cents choose cis clock cos cubed difference divided double dozen dozens eighth eighths "
     "factorial fifth fifths fourth fourths gcd half halves hundred hundreds hundredth hundredths lcm ln log max "
     "million millions min minus mod modulo multiplied over percent percentage plus pm product quarter quarters "
     "remainder root sin sixth sixths squared sum tan tenth tenths third thirds thousand thousands times trillion "
@@ -44,7 +44,7 @@ def ending(side: Sequence[Token]) -> list[Token]:
     items = _without_units(side)
     start = max((i + 1 for i, token in enumerate(items) if token.kind == "word"), default=0)
     found = items[start:]
-    if start and (_shifts(items[start - 1]) or items[start - 1].text.lower() in _BIND_BEFORE):
+    if start and _binds(items[start - 1]):
         raise Unclear
     if start and (not calculates(found) or found[0].kind == "op"):
         raise Unclear  # a number alone may belong to a name: savings after 20 years = 5 * 20
@@ -71,6 +71,15 @@ def calculates(items: Sequence[Token]) -> bool:
     """Whether there is anything to work out: an operation (a sign is none), a function or a factorial."""
     unsigned = items[1:] if items and items[0].kind == "op" else items
     return any(token.kind in ("op", "function", "factorial") for token in unsigned)
+
+
+def _binds(word: Token) -> bool:
+    return _shifts(word) or word.text.lower() in _BIND_BEFORE or _named(word)
+
+
+def _named(token: Token) -> bool:
+    r"""Whether a word names points, so that it may be a factor: `AB\sqrt{3}`, `\frac{1}{2}(XY)`."""
+    return token.kind == "word" and token.text.isupper() and 1 < len(token.text) < 5
 
 
 def _shifts(token: Token) -> bool:
@@ -131,9 +140,9 @@ def _one(side: Sequence[Token], at: int) -> int:
 
 
 def _remark(side: Sequence[Token], at: int) -> int:
-    """End of a bracket that holds nothing but words."""
+    """End of a bracket that holds nothing but words, none of them a name of points."""
     end = at + 1
-    while end < len(side) and side[end].kind == "word":
+    while end < len(side) and side[end].kind == "word" and not _named(side[end]):
         end += 1
     closed = at + 1 < end < len(side) and side[end].kind == "close"
     return end + 1 if closed else at

@@ -130,7 +130,7 @@ def _again(row: Row, plan: str, recipe: Recipe) -> tuple[float, bool]:
 def _rule(plan: str, recipe: Recipe) -> consensus.Settings:
     """Return the rule that goes with a plan: rates need every rollout, the posterior its own plan."""
     if plan == "sequential":
-        return consensus.Settings(rule="posterior")
+        return consensus.Settings(rule="posterior", error=recipe.consensus.error)
     return recipe.consensus.made() if plan == recipe.completer.plan else consensus.Settings()
 
 

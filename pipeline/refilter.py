@@ -101,11 +101,11 @@ def _decision(row: Row, settings: consensus.Settings) -> Decision:
 
 
 def _task(row: Row, origin: Row) -> Task:
-    """Return the task of a row, as far as it tells: one on which no policy spent a token brought its solution."""
+    """Return the task of a row, as far as it tells: without tokens of a policy it brought its solution, if any."""
     problem = Problem(
         origin["problem_id"], origin["dataset"], origin["problem"], origin["gold_answer"], origin["level"]
     )
-    given = None if origin["tokens"]["solve"] else "".join(row["steps"])
+    given = None if origin["tokens"]["solve"] else "".join(row["steps"]) or None  # none: the policy refused
     ratings = tuple(origin["ratings"] or ())
     return Task(problem, origin["policy"], origin["sample"], given, tuple(row["steps"]) if ratings else (), ratings)
 

@@ -1,20 +1,29 @@
 """Which part of a solution is its answer.
 
-`extract` reads, in this order: the last closed box; the last `#### x`; the last "answer is x", "answer: x" or "A: x";
-the formula or number that a short closing sentence ("Therefore, ...") states. What a thinking model wrote before
-its last `</think>` is never read. `normal` gives an answer a canonical spelling.
+`extract` reads, in this order: the last closed box; the last `#### x`; the last "answer is x", "answer: x", "A: x" or
+heading "# Answer"; the formula or number that a short closing sentence ("Therefore, ...") states. What a thinking model
+wrote before its last `</think>` is never read. `normal` gives an answer a canonical spelling.
 """
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 CLOSING = 400  # characters: a longer tail after "Therefore" is reasoning, not a conclusion
+SENTENCE = 4  # words: an announced answer of so many is a sentence that states it
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
 _BARE = re.compile(r"[^\s{}$\\]+")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _HASHES = re.compile(r"^####[ \t]*([^\n]+)", re.MULTILINE)
-_PHRASE = re.compile(r"(?:\banswer[*_]*[ \t]*(?:is\b|:)|^[ \t]*A:)[\s:*_]*+", re.IGNORECASE | re.MULTILINE)
+_PHRASE = re.compile(
+    r"(?:\banswer[*_]*[ \t]*(?:is\b|:)|^[ \t]*A:(?![^\n]*\n[ \t]*B:)"
+    r"|^[ \t]*[#*_]+[ \t]*(?:final[ \t]+)?answer[*_ \t\r]*$(?=\s*+[^\n]++\s*+\Z))"  # a heading above the last line
+    r"(?:[\s:*_]|\b(?:therefore|thus|hence|then|simply|just|indeed|given by|equal to)\b)*+"
+    r"(?!(?:not |in)?(?:correct|reasonable|plausible|verified|confirmed)\b)",  # says nothing but praise
+    re.IGNORECASE | re.MULTILINE,
+)
+_WORDS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _SENTENCE_END = re.compile(r"\.(?:\s|$)")
 _FINAL = re.compile(
     r"\b(?:therefore|thus|hence|so|consequently|finally|final answer|in conclusion|in total)\b", re.IGNORECASE
@@ -23,6 +32,7 @@ _MATHS = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|(?<![\\$])\$(?!\
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _IS = re.compile(r"\b(?:is|are|equals?|remains)\b")
 _SIMPLEST = re.compile(r"\s+(?:is|are)(?: already)?(?: in)? (?:its|their|the) simplest (?:radical )?form\b")
+_AND = re.compile(r"[\s,;]*(?:and|or)\s*")
 _COUNT = re.compile(r"(?<![\w.])\\?\$?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?%?)")
 _RESULT = re.compile(r"=\s*\\?\$?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?![\d.]*\s*[-+*/^\\]\s*[\d({])")
 
@@ -113,21 +123,28 @@ def _phrased(text: str) -> str | None:
     if formula := _MATHS.match(text, start, start + CLOSING):
         return _inside(formula)
     said = text[start:].partition("\n")[0]
-    said = _SENTENCE_END.split(said, maxsplit=1)[0].strip(" \t$*")
+    said = _SENTENCE_END.split(said, maxsplit=1)[0].strip(" \t\r$*")
+    if said[:1].isalpha() and any(map(str.isdigit, said)) and len(_WORDS.findall(said)) >= SENTENCE:
+        return _stated(said, text[:start])
     return said if normal(said) else None
 
 
 def _concluded(text: str) -> str | None:
-    """Read a finished closing sentence: its last formula, unless more is said of that; else its bold or only number."""
+    """Read what a finished closing sentence states."""
     tail = text[-2 * CLOSING :].rstrip()
     words = list(_FINAL.finditer(tail, max(0, len(tail) - CLOSING)))
     if not words or not tail.endswith((".", "!", "*", "$", "\\]", "\\)")):
         return None
-    before, closing = tail[: words[-1].start()], tail[words[-1].end() :]
+    return _stated(tail[words[-1].end() :], tail[: words[-1].start()])
+
+
+def _stated(closing: str, before: str) -> str | None:
+    """Read a sentence: its last formula, unless it ends a list or more is said of it; else its bold or only number."""
     formulas = list(_MATHS.finditer(closing))
     if formulas:
         more = _IS.search(closing, formulas[-1].end()) and not _SIMPLEST.match(closing, formulas[-1].end())
-        return None if more else _inside(formulas[-1])
+        listed = any(_AND.fullmatch(closing, one.end(), other.start()) for one, other in pairwise(formulas[-2:]))
+        return None if more or listed else _inside(formulas[-1])
     return _counted(_BOLD.findall(closing)[-1:], before) or _counted([closing], before)
 
 

@@ -128,7 +128,8 @@ def _mc(seen: _Evidence) -> Reason | None:
     if seen.outcome == "undecided" and not any(step.tries for step in seen.estimate.steps):
         return "outcome_undecided"
     stuck = seen.estimate.steps[seen.labels.index(None)]
-    return "mc_undecided" if stuck.reachable is None else "mc_stopped_early"
+    stopped = stuck.stopped_early or stuck.source == "inferred"  # nobody asked further: a longer prefix had a hit
+    return "mc_stopped_early" if stuck.reachable and stopped else "mc_undecided"
 
 
 def _judge_alone(seen: _Evidence) -> Reason | None:
@@ -202,10 +203,13 @@ def marks(estimate: Estimate, settings: Settings) -> Iterator[bool | None]:
 
 
 def hit_rate(step: StepEstimate) -> Fraction | None:
-    """Share of hits, where sampling was not stopped on what it had seen; an unreachable prefix has none either way."""
+    """Share of hits, where sampling was not stopped on what it had seen; an unreachable prefix has none either way.
+
+    A reachable prefix without a hit of its own was tried too little: only a longer one told that it is reachable.
+    """
     if step.reachable is False:
         return Fraction(0)
-    if step.reachable is None or step.stopped_early or not step.tries:
+    if step.reachable is None or step.stopped_early or not step.hits:
         return None
     return Fraction(step.hits, step.tries)
 

@@ -61,12 +61,14 @@ async def _drive(plan: Rolling, roller: "_Roller") -> Estimate:
 
 
 def stated(prefix: str, text: str) -> str | None:
-    """Return the answer a continuation states itself, or completes; one that only the prefix states is not its own."""
-    own = extract(text)
-    if own is not None:
-        return own
-    whole = extract(prefix + text)
-    return None if whole == extract(prefix) else whole
+    """Return the answer a continuation states itself, or completes; one that only the prefix states is not its own.
+
+    Where both together state none, neither does the continuation: it ended in a thought that the prefix began.
+    """
+    own, whole = extract(text), extract(prefix + text)
+    if whole is None:
+        return None
+    return own or (None if whole == extract(prefix) else whole)
 
 
 @dataclass(slots=True)

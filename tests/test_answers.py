@@ -48,9 +48,19 @@ def test_the_last_closed_box_is_the_answer(text: str, answer: str) -> None:
         ("The answer is:\n\\[\nx = 5.\n\\]", "x = 5"),
         ("The answer is wrong. The answer is 6.", "6"),
         ("### Final Answer\n\n\\[\n(1, 2]\n\\]", "(1, 2]"),
+        ("So x is 7.\n\n# Answer\n\n7", "7"),  # as PRM800K's solutions end
+        ("**Answer**\r\n\r\n7\r\n", "7"),
+        ("It is 3.\n\n## Answer\n\nIn interval notation:\n\n\\[ [3, 3] \\]\n\nDone.", None),
+        ("The answer is 12.\n\nCheck: 7 + 5 = 12, so the answer is correct.", "12"),
+        ("The answer is therefore $5$.", "5"),
+        ("A: 3 dollars\nB: 4 dollars\nTherefore, both cost 7 dollars.", "7"),
+        ("Answer: Verna received $7.00 in change.", "7.00"),
+        ("The answer is that 3 of the 5 are left.", None),
+        ("**Answer:** The smallest value of \\(n\\) is \\(n = 10\\).", "n = 10"),
+        ("The answer is sqrt(5) + log(2)", "sqrt(5) + log(2)"),
     ],
 )
-def test_announced_answers_are_read(text: str, answer: str) -> None:
+def test_announced_answers_are_read(text: str, answer: str | None) -> None:
     assert extract(text) == answer
 
 
@@ -67,6 +77,8 @@ def test_announced_answers_are_read(text: str, answer: str) -> None:
         ("Thus, \\(\\sqrt{53}\\) is already in its simplest radical form.", "\\sqrt{53}"),
         ("So, \\(\\sqrt{53}\\) is the simplest radical form of the expression.", "\\sqrt{53}"),
         ("So, \\(\\sqrt{53}\\) is irrational.", None),
+        ("Thus \\(x\\) can be \\(-1\\), \\(2\\), and \\(-2\\).", None),
+        ("Therefore, when \\(y = 3\\), \\(x = 600\\).", "x = 600"),
         ("Therefore, the graph of \\(x^2 + y^2 = 1\\) is a circle.", None),
         ("Therefore, 1 - 2 = 1 - 2 = 1 -", None),
         ("Therefore, the total is 15 +" + "x" * 2000 + ".", None),
@@ -110,6 +122,10 @@ HOSTILE = [
     "answer is ",
     "answer:",
     "A: \n",
+    "# answer\n",
+    "answer is thus ",
+    "answer is correct ",
+    "Therefore \\(x\\) and ",
     "#### \n",
     "#### 5\n",
     " ",

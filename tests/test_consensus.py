@@ -231,6 +231,14 @@ def test_no_hit_in_full_tries_is_a_zero_rate_for_every_threshold() -> None:
     assert decide(estimate, 0, settings=Settings(threshold=0.5)).labels == (False,)
 
 
+@pytest.mark.parametrize("settings", [Settings("mc", 0.25), Settings("mc", progress=0.8)])
+def test_a_hit_from_a_longer_prefix_makes_no_rate_of_too_few_misses(settings: Settings) -> None:
+    cut_short = {2: Tally(misses=1, cut=15)}
+    estimate = simulate(exhaustive(3, "equal", None), lambda probe: cut_short.get(probe.prefix, Tally(hits=8)))
+    assert decide(estimate, None, "equal", Settings("mc")).labels == (True, True, True)
+    assert decide(estimate, None, "equal", settings).reason == "mc_undecided"
+
+
 @pytest.mark.parametrize(
     "bad",
     [

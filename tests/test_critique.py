@@ -73,6 +73,7 @@ def test_readable_replies(reply: str, first_error: int) -> None:
         ("<think>" + GOOD, "no conclusion"),
         ("<conclusion>Incorrect</conclusion>", "Incorrect without a paragraph"),
         ("<conclusion>Incorrect</conclusion><analysis_1>", "Incorrect without a paragraph"),
+        (GOOD.replace("wrong", "wrong, see <analysis_1>"), "the paragraphs are out of order"),
         (GOOD.replace("_2", "_4"), "a paragraph that does not exist"),
         (GOOD.replace("_2", "_0"), "a paragraph that does not exist"),
         (GOOD.replace("analysis_2", "analysis_" + "9" * 10_000), "a paragraph that does not exist"),

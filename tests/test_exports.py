@@ -25,6 +25,7 @@ from pipeline.exports.formats import FORMATS, regularised
 from pipeline.exports.labels import Labels
 from pipeline.exports.lengths import lengths
 from pipeline.exports.writing import export
+from pipeline.synth import unusable
 
 ARITH = Path(__file__).parents[1] / "data" / "arith" / "model" / "tokenizer.json"
 ALONE = ("judge.kind=given", "completer.plan=none", "consensus.rule=judge", "solutions=given")
@@ -279,6 +280,13 @@ def test_a_solution_that_does_not_fit_is_left_out_and_told(
     made = export(at(out), str(out / "x"), name, Labels(), side="all")
     assert made.written == 1
     assert re.search(rf"left out: .*{re.escape(reason)}.* \(1\)", "\n".join(made.lines()))
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_a_solution_without_steps_is_in_no_format(tmp_path: Path, name: str) -> None:
+    refused = schema.row(unusable(Task(Problem("b", "toy", "What is it?", "3"), "small", 0), "refused"))
+    made = export(at(sealed(tmp_path, row("a"), refused)), str(tmp_path / "x"), name, Labels("threshold"), side="all")
+    assert (made.written, made.unfit) == (1, {"it has no step": 1})
 
 
 def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ async def grade(answer: str | None, gold: str | None) -> Outcome:
 
 
 @cache
-def labelled(plan: str, problems: int, seed: int) -> tuple[Recipe, list[schema.Row]]:
+def labelled(plan: str, problems: int, seed: int, *more: str) -> tuple[Recipe, list[schema.Row]]:
     rule = "posterior" if plan == "sequential" else "first_error"
-    sets = [f"completer.plan={plan}", f"consensus.rule={rule}", f"data.limit={problems}", PRICED]
+    sets = [f"completer.plan={plan}", f"consensus.rule={rule}", f"data.limit={problems}", PRICED, *more]
     chosen = recipe.read("scripted", None, sets)
     crew = Crew(chosen, {"scripted": Scripted()}, grade)
     tasks = solve.tasks(scripted.problems(problems, seed), chosen.policies())
@@ -40,8 +40,8 @@ def labelled(plan: str, problems: int, seed: int) -> tuple[Recipe, list[schema.R
     return chosen, asyncio.run(main())
 
 
-def pilot(out: Path, plan: str, problems: int) -> Run:
-    chosen, rows = labelled(plan, problems, 0)
+def pilot(out: Path, plan: str, problems: int, *more: str) -> Run:
+    chosen, rows = labelled(plan, problems, 0, *more)
     made = run.start(str(out), chosen, len(rows))
     sides = (schema.table([row for row in rows if row["kept"] is kept], {}) for kept in (True, False))
     shards.enter(made.place, shards.seal(made.place, shards.pack("p", *sides, "digest")))
@@ -67,6 +67,13 @@ def inside(told: str, value: float) -> bool:
     """Whether a value lies in an interval, widened by half: one of ten lies outside of a 90 % one."""
     low, high = (float(end.replace(",", "")) for end in told.partition("(")[2].rstrip(")").split(" to "))
     return low - (high - low) / 2 <= value <= high + (high - low) / 2
+
+
+def test_the_bound_on_errors_is_the_pilots_own_under_every_plan(tmp_path: Path) -> None:
+    bound = "consensus.error=0.1"
+    told = {line["plan"]: line for line in forecast.forecast(pilot(tmp_path, "exhaustive", 40, bound), 40)}
+    _, rows = labelled("sequential", 40, 0, bound)
+    assert inside(told["sequential"]["rows kept"], sum(row["kept"] for row in rows))
 
 
 def test_a_pilot_of_another_plan_tells_of_itself(tmp_path: Path) -> None:

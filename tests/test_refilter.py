@@ -100,12 +100,13 @@ def test_solutions_that_were_given_are_known_again(tmp_path: Path, told: Row) ->
 
 
 def test_a_solution_that_never_came_to_a_rule_keeps_its_reason(old: Path, tmp_path: Path) -> None:
-    lost = schema.row(synth.unusable(Task(run_problem(old), "scripted", 9), "refused"))
-    table = schema.table([lost], {})
+    task = Task(run_problem(old), "scripted", 9)
+    table = schema.table([schema.row(synth.unusable(task, "refused"))], {})
     out = tmp_path / "run"
     finished(out, "scripted", "data.limit=1")
     shards.enter(out, shards.seal(out, shards.pack("p", schema.table([], {}), table, "digest")))
-    refilter(str(out), str(tmp_path / "new"), ["consensus.rule=judge"])
+    new = refilter(str(out), str(tmp_path / "new"), ["consensus.rule=judge"])
+    assert shards.sealed(new.place)["p"].digest == shards.digest([task], new.fingerprint)  # so it is not done again
     assert "refused" in shards.read(tmp_path / "new", "rejected").column("reason").to_pylist()
 
 

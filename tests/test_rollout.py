@@ -102,6 +102,8 @@ def test_an_answer_inside_the_prefix_is_not_the_rollouts_own() -> None:
         ("\\boxed{7}. ", "The answer is 8.", "8"),
         ("\\boxed{7}", "", None),
         ("\\boxed{7}", " That was it.", None),
+        ("<think>\nTwo and two.\n\n", "So \\boxed{5}.", None),  # as a solution that ends in its thoughts states none
+        ("<think>\nTwo and two.\n\n", "So \\boxed{5}.</think>It is \\boxed{4}.", "4"),
         ("", "", None),
     ],
 )

@@ -97,6 +97,11 @@ def solutions(loaded: Loaded) -> list[tuple[tuple[str, ...], tuple[float | None,
         ),
         (SHEPHERD, Problem("", "GSM8K", "P?", None), [(("Step 1: a\n", "Step 2: b"), (1.0, 0.0))]),
         (
+            {"input": "İ? STEP 1: a ки\nStep 2: b ки", "label": "İ? STEP 1: a +\nStep 2: b -"},  # longer in lower case
+            Problem("", "toy", "İ?", None),
+            [(("STEP 1: a\n", "Step 2: b"), (1.0, 0.0))],
+        ),
+        (
             APS,
             Problem("", "toy", "P", "7"),
             [((" a", " b"), (0.75, 0.0)), ((" a", " c"), (0.75, 1.0)), ((" d",), (0.25,))],
@@ -155,6 +160,7 @@ def test_a_row_that_is_not_like_its_neighbours_is_left_out_with_a_reason(tmp_pat
     ("row", "faults"),
     [
         (BENCH | {"label": 3}, ["label: 3 is none of the 3 steps (from 0; -1: no error)"]),
+        (BENCH | {"label": True}, ["label: True is none of the 3 steps (from 0; -1: no error)"]),
         (BENCH | {"labels": [1, 0]}, ["labels: 2 values for 3 steps, so none is taken"]),
         (BENCH | {"labels": [1, 2, None]}, ["labels: 2 is no label from 0 to 1"]),
         (

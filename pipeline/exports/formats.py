@@ -12,12 +12,11 @@ from typing import Final, Literal
 
 from data.records import NO_ERROR
 from data.schema import Row
-from data.stepwise import TAG
+from data.stepwise import STEP_ONE, TAG
 from pipeline.exports.labels import Values
 
 EXTRA: Final = "<extra_0>"  # Qwen2.5-Math-PRM's step token
 SYSTEM: Final = "Please reason step by step, and put your final answer within \\boxed{}."  # as on that model's card
-_STEP_ONE: Final = re.compile("step 1:", re.IGNORECASE)
 
 Pieces = list[tuple[str, ...]]
 """What a trainer tokenizes, piece by piece; the texts of a tuple are tokenized apart, too."""
@@ -29,11 +28,18 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """A solution to be written: `values` has one entry a step; `soft`: they stay numbers, else above 0 is right."""
+    """A solution to be written: `values` has one entry a step; `soft`: they stay numbers, else above 0 is right.
+
+    Raises Unfit where it has no step.
+    """
 
     row: Row
     values: Values
     soft: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.row["steps"]:
+            raise Unfit("it has no step")  # of none, "no step is wrong" would be true
 
     @property
     def problem(self) -> str:
@@ -180,11 +186,11 @@ def plain(one: Stepped) -> Row:
 def _numbered(one: Stepped, steps: Sequence[str]) -> list[str]:
     """Return steps that say their number, as the public ones all do: readers find the problem's end by "Step 1:"."""
     _without(TAG, one.problem, *steps)
-    if _STEP_ONE.search(one.problem):
+    if STEP_ONE.search(one.problem):
         raise Unfit('the problem itself says "Step 1:"')
     if "Step 1:" in steps[0][1:]:
         raise Unfit('its first step says "Step 1:" again')
-    if _STEP_ONE.match(steps[0]):
+    if STEP_ONE.match(steps[0]):
         return list(steps)
     return [f"Step {number}: {step}" for number, step in enumerate(steps, 1)]
 
