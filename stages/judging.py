@@ -66,7 +66,8 @@ async def refer(  # noqa: PLR0917 - as above
 
 
 def _read(judge: Judge, sample: Sample, steps: int) -> int | None:
-    return None if sample.finish == "error" else judge.read(sample.text, steps).first_error
+    """Read a reply that is whole: of one that was cut off, the last words may be a thought, not the conclusion."""
+    return judge.read(sample.text, steps).first_error if sample.finish == "stop" else None
 
 
 def _added(spent: Tokens, reply: Reply) -> Tokens:

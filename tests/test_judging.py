@@ -76,9 +76,9 @@ def test_a_tie_is_undecided() -> None:
     assert run(Scripted(box(1, -1)), 2)[0] == Verdict(None, (1, -1), "tie")
 
 
-def test_a_truncated_reply_counts_only_where_it_can_be_read() -> None:
+def test_a_truncated_reply_is_not_read() -> None:
     assert run(Scripted(["thinking", "still"], finish="length"), 1)[0].reason == "unparsed"
-    assert run(Scripted(box(0), finish="length"), 1)[0].first_error == 0
+    assert run(Scripted(box(0, 0), finish="length"), 1)[0].reason == "unparsed"  # boxed, perhaps, in a thought
 
 
 def test_a_failed_sample_is_not_read() -> None:
