@@ -29,14 +29,15 @@ Health = Mapping[str, Mapping[str, Any]]
 class Progress:
     """Counts of one worker, or of all: solutions in hand, finished and kept, and what was paid, by engine.
 
-    `lag` is how late the worst event loop is, in seconds at the 99th percentile.
+    `lag` is how late the worst event loop is, in seconds at the 99th percentile. It differs at every look, so it makes
+    no two counts unequal: else a run in which nothing moves would seem to go on.
     """
 
     finished: int = 0
     kept: int = 0
     engines: dict[str, Paid] = field(default_factory=dict)
     held: int = 0
-    lag: float = 0.0
+    lag: float = field(default=0.0, compare=False)
 
     def __add__(self, other: "Progress") -> "Progress":
         return Progress(
