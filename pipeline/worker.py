@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from data import schema, shards
-from data.errors import PipelineError
+from data.errors import PipelineError, RunError
 from data.ledger import Ledger
 from data.records import Labelled, Task
 from data.shards import Packed
@@ -49,11 +49,15 @@ class Worker:
                 logging.getLogger(__name__).warning(text, ledger.damaged, part)
             remembering = {name: self._remember(name, ledger) for name in self._engines}
             crew = Crew(self._run.recipe, remembering, self._grader.grade)
-            flushing = asyncio.create_task(_flush(ledger))
+            flushing = asyncio.create_task(self._flush(ledger))
             try:
                 ends = await asyncio.gather(*(self._one(task, crew) for task in tasks), return_exceptions=True)
+                await asyncio.gather(*(engine.settled() for engine in remembering.values()))
             finally:
                 flushing.cancel()
+        await asyncio.wait([flushing])
+        if not flushing.cancelled():
+            flushing.result()  # it ends by itself only where it failed
         if any(isinstance(end, Drained) for end in ends):
             return None
         rows = [schema.row(_raised(end)) for end in ends]
@@ -73,6 +77,17 @@ class Worker:
     def _remember(self, name: str, ledger: Ledger) -> Remembering:
         engine, paid = self._engines[name], self._paid.setdefault(name, Paid())
         return Remembering(engine, engine.model, ledger, paid, self._stopping)
+
+    async def _flush(self, ledger: Ledger) -> None:
+        """Flush a ledger whenever that is due. Where it cannot be, nothing new is asked: who knows what is recorded."""
+        while True:
+            await asyncio.sleep(FLUSH)
+            if ledger.due():
+                try:
+                    await asyncio.to_thread(ledger.flush)
+                except RunError:
+                    self._stopping.set()
+                    raise
 
     async def _one(self, task: Task, crew: Crew) -> Labelled:
         try:
@@ -97,10 +112,3 @@ def _raised(end: Labelled | BaseException) -> Labelled:
     if isinstance(end, BaseException):
         raise end
     return end
-
-
-async def _flush(ledger: Ledger) -> None:
-    while True:
-        await asyncio.sleep(FLUSH)
-        if ledger.due():
-            await asyncio.to_thread(ledger.flush)
