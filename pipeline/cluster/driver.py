@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 
 from data import shards
 from data.errors import RunError, SettingError
@@ -18,7 +17,7 @@ from data.shards import Packed
 from pipeline import logs, run
 from pipeline.cluster.connection import preflight
 from pipeline.cluster.meters import Meters
-from pipeline.cluster.workers import Actor, WorkerActor, plainly
+from pipeline.cluster.workers import LOST, Actor, WorkerActor, plainly
 from pipeline.host import EngineActor
 from pipeline.logs import Log
 from pipeline.progress import Health, Progress
@@ -121,7 +120,7 @@ class Driver:
             try:
                 with plainly():
                     model: str = ray.get(ref)
-            except RayActorError:  # it was killed as it started, and is started again
+            except LOST:  # it was killed as it started, and is started again
                 self._pending[self._hosts[name].model.remote()] = specification, name
                 continue
             first, names = self._fleet.get(specification, (model, ()))
@@ -134,7 +133,7 @@ class Driver:
             try:
                 new[ref].look(ray.get(ref))
                 new[ref].started = True
-            except RayActorError:
+            except LOST:
                 new[ref].wait()
 
     def _give(self, waiting: list[str]) -> None:
@@ -154,7 +153,7 @@ class Driver:
         try:
             with plainly():
                 packed: Packed | None = ray.get(ref)
-        except RayActorError as error:
+        except LOST as error:
             seat.wait()
             self._attempts[part] = self._attempts.get(part, 0) + 1
             _logger.warning("a worker died; shard %s is given out again", part)
@@ -169,7 +168,7 @@ class Driver:
         """Add up what the workers have counted; of one that does not answer now, what it said last."""
         asked = {seat.actor.progress.remote(): seat for seat in self._seats if seat.started}
         for ref in _done(list(asked), BEAT, every=True):
-            with suppress(RayActorError):
+            with suppress(*LOST):
                 asked[ref].look(ray.get(ref))
         return sum((seat.counts for seat in self._seats), Progress())
 
@@ -183,7 +182,7 @@ class Driver:
         for ref in _done(list(asked), BEAT, every=True):
             try:
                 self._health[asked[ref]] = ray.get(ref)
-            except RayActorError:
+            except LOST:
                 self._health[asked[ref]] = {"down": True}
         self._fetch([*up, *(seat.actor for seat in self._seats if seat.started)])
 
@@ -194,11 +193,11 @@ class Driver:
         """Write down what this process and the actors have logged."""
         self._log.add(self._records.take())
         for ref in _done([actor.said.remote() for actor in actors], BEAT, every=True):
-            with suppress(RayActorError):
+            with suppress(*LOST):
                 self._log.add(ray.get(ref))
 
 
-def _lost(part: str, error: RayActorError) -> str:
+def _lost(part: str, error: Exception) -> str:
     """Say why a shard cannot be labelled: Ray is gone, or whatever gets this shard dies."""
     if not any(node["Alive"] for node in ray.nodes()):
         return "Ray's last node has gone (killed, or out of memory?): start it, and give the same command again"
