@@ -122,6 +122,22 @@ def test_every_shard_is_given_out(tmp_path: Path, played: Played) -> None:
     assert played.worker.label.calls == len(driven.owed)
 
 
+def test_while_a_run_stops_a_dead_worker_s_shards_are_given_to_nobody(tmp_path: Path, played: Played) -> None:
+    played.worker.drain = Method([DIED])
+    driven = driving(tmp_path)
+
+    def stopping() -> bool:
+        """Wish to stop once shards are in hand, and have their worker die."""
+        given = [ref for seat in driven._seats for ref in seat.parts]
+        for ref in given:
+            ref.value = DIED
+        return bool(given)
+
+    driven.stopping = stopping
+    assert not driven.work()
+    assert played.worker.label.calls == len(driven.owed)
+
+
 def test_a_shard_that_is_lost_with_the_node_that_held_it_is_given_out_again(tmp_path: Path, played: Played) -> None:
     played.worker.label = Method([GONE, None])
     driven = driving(tmp_path)

@@ -73,12 +73,13 @@ class Driver:
         while waiting or any(seat.parts for seat in self._seats):
             if self.stopping() and not drained:
                 _logger.info("stopping: nothing new is asked")
-                ray.get([seat.actor.drain.remote() for seat in self._seats if seat.started])
+                _done([seat.actor.drain.remote() for seat in self._seats if seat.started], BEAT, every=True)
                 waiting, drained = [], True
             self._join()
             self._give(waiting)
             for ref in _done([ref for seat in self._seats for ref in seat.parts], BEAT):
-                waiting += self._finish(ref)
+                again = self._finish(ref)
+                waiting += [] if drained else again
             self._look_after()
             self.show(now := self._count(), self._health)
             self._meters.set(now, self._health, self.run.id)
