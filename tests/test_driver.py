@@ -138,6 +138,28 @@ def test_while_a_run_stops_a_dead_worker_s_shards_are_given_to_nobody(tmp_path: 
     assert played.worker.label.calls == len(driven.owed)
 
 
+def test_a_run_can_be_stopped_before_its_engines_are_up(tmp_path: Path, played: Played) -> None:
+    played.engine.model = Method([...])
+    looks = iter(range(100))
+    assert not driving(tmp_path, lambda: next(looks) > 3).work()
+    assert played.worker.label.calls == 0
+
+
+def test_engines_that_do_not_come_up_end_a_run(tmp_path: Path, played: Played) -> None:
+    played.engine.model = Method([...])
+    with pytest.raises(RunError, match=r"nothing has moved for 0\.01 s"):
+        driving(tmp_path, lambda: False, "cluster.stall=0.01").work()
+
+
+def test_an_engine_that_dies_whenever_it_starts_ends_a_run(tmp_path: Path, played: Played) -> None:
+    played.engine.model = Method([DIED])
+    with pytest.raises(RunError, match=f"scripted died {ATTEMPTS} times as it started"):
+        driving(tmp_path, lambda: False, "cluster.stall=5").work()
+    played.engine.model = Method([DIED] * (ATTEMPTS - 1) + ["scripted"])
+    played.worker.label = Method([None])
+    assert driving(tmp_path).work()
+
+
 def test_a_shard_that_is_lost_with_the_node_that_held_it_is_given_out_again(tmp_path: Path, played: Played) -> None:
     played.worker.label = Method([GONE, None])
     driven = driving(tmp_path)

@@ -26,7 +26,7 @@ from pipeline.seat import Seat
 from pipeline.watch import Stall
 
 _logger = logging.getLogger(__name__)
-ATTEMPTS = 5  # times a shard is given out again after its worker died
+ATTEMPTS = 5  # times a shard's worker may die, or an engine as it starts
 BEAT, LOOK = 0.5, 5.0  # seconds between looks at the workers, and at the engines' health
 
 
@@ -87,7 +87,7 @@ class Driver:
         return not drained
 
     def _start(self, driver: str) -> None:
-        """Ask for all actors, and wait for one copy of each engine."""
+        """Ask for all actors, and wait for one copy of each engine, unless the run is to stop before."""
         settings, recipe = self.run.recipe.cluster, self.run.recipe
         specifications = recipe.engines(sampled=any(t.given is None for tasks in self.owed.values() for t in tasks))
         some = ray.cluster_resources().get("GPU", 0) > 0
@@ -110,8 +110,10 @@ class Driver:
         work = ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_restarts=-1, max_concurrency=1000)(WorkerActor)
         actors = [work.remote(self.run, number) for number in range(recipe.workers)]
         self._seats = [Seat(actor, actor.progress.remote()) for actor in actors]
-        while len(self._fleet) < len(specifications):
+        stall = Stall(settings.stall)
+        while len(self._fleet) < len(specifications) and not self.stopping():
             self._join(wait=BEAT)
+            stall.look(len(self._fleet), 0)
         run.met(self.run.place, {one: model for one, (model, _) in self._fleet.items()})
 
     def _join(self, wait: float = 0) -> None:
@@ -121,7 +123,8 @@ class Driver:
             try:
                 with plainly():
                     model: str = ray.get(ref)
-            except LOST:  # it was killed as it started, and is started again
+            except LOST as error:  # it was killed as it started, and is started again
+                self._missed(specification, name, error)
                 self._pending[self._hosts[name].model.remote()] = specification, name
                 continue
             first, names = self._fleet.get(specification, (model, ()))
@@ -136,6 +139,13 @@ class Driver:
                 new[ref].started = True
             except LOST:
                 new[ref].wait()
+
+    def _missed(self, specification: str, name: str, error: Exception) -> None:
+        """Note that a copy died as it started. Raises RunError where none is up and this one has died often."""
+        _logger.warning("engine %s died as it started, and is started again", name)
+        self._attempts[name] = self._attempts.get(name, 0) + 1
+        if specification not in self._fleet and self._attempts[name] >= ATTEMPTS:
+            raise RunError(f"{specification} died {ATTEMPTS} times as it started (out of memory?): {error}") from error
 
     def _give(self, waiting: list[str]) -> None:
         """Keep every worker's room full and as much again waiting, so that it never runs dry; the least laden first."""
