@@ -7,6 +7,7 @@ A run's own ledger lies within it, so that a run can be moved; one that is share
 
 import json
 import platform
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data import places, schema, shards
-from data.errors import RunError
+from data.errors import RunError, SettingError
 from data.places import Place
 from data.records import Task
 from data.sources import Loaded
@@ -25,6 +26,7 @@ from pipeline.settings import Recipe
 
 FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
 FILE, LEDGER, SKIPPED, MODELS = "run.json", "ledger", "skipped.jsonl", "models.json"
+_KEYS = re.compile("[^:/]+://[^@]*:[^@]*@")
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
 
@@ -118,7 +120,7 @@ def find(out: str) -> Run:
 def ledger(out: str) -> str:
     """Return where a run's ledger lies, as another run's `--ledger` names it."""
     known = _read(places.at(out)) or {}
-    return known.get("ledger") or _resolved(f"{out.rstrip('/')}/{LEDGER}")
+    return known.get("ledger") or _resolved(places.within(out, LEDGER))
 
 
 def met(place: Place, names: Mapping[str, str]) -> None:
@@ -171,10 +173,12 @@ def _text(told: Mapping[str, Any]) -> bytes:
 
 def _read(place: Place) -> dict[str, Any] | None:
     file = place / FILE
-    if not file.exists():
+    with places.usable(file):
+        text = file.read() if file.exists() else None
+    if text is None:
         return None
     try:
-        known: dict[str, Any] = json.loads(file.read())
+        known: dict[str, Any] = json.loads(text)
         known["recipe"], known["fingerprint"], known["bits"], known["ledger"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{file} cannot be read ({error!r}): restore it, or give another OUT") from None
@@ -200,7 +204,14 @@ def _made(place: Place, known: dict[str, Any]) -> Recipe:
 
 
 def _resolved(ledger: str) -> str:
-    """Return a URI as it is, and a path so that it means the same from any folder."""
+    """Return a URI as it is, and a path so that it means the same from any folder.
+
+    Raises SettingError where a URI holds keys.
+    """
+    if _KEYS.match(ledger):
+        raise SettingError(
+            f"{places.keyless(ledger)} is written into files: give its keys in the environment, not in the URI"
+        )
     return ledger if "://" in ledger else places.at(ledger).path
 
 
@@ -213,7 +224,7 @@ def _refuse_changes(place: Place, known: dict[str, Any], recipe: Recipe, fingerp
     changed = "\n".join(_difference(before.dump(), recipe.dump())) or "  the wording of a prompt, or a version"
     raise RunError(
         f"{place} was made with another recipe:\n{changed}\nGive another directory, sharing what was paid for "
-        f"(OUT=... LEDGER={place / LEDGER}), or label this one again from its ledger (AGAIN=1)"
+        f"(OUT=... LEDGER={known['ledger'] or place / LEDGER}), or label this one again from its ledger (AGAIN=1)"
     )
 
 

@@ -1,13 +1,15 @@
 """Run directories: made once, gone on with, refused where the recipe changed, shared ledgers, damage."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from data import places
-from data.errors import RunError
+from data.errors import RunError, SettingError
+from data.places import Place
 from data.records import Task
 from data.scripted import problems
 from data.sources import Loaded, Reject
@@ -132,6 +134,37 @@ def test_another_directory_can_share_the_ledger(tmp_path: Path, monkeypatch: pyt
     assert shared.ledger.path == str(tmp_path / "one" / LEDGER)
     for opened in (run.find(str(tmp_path / "two")), start(tmp_path / "two", "judge.votes=3")):
         assert opened.ledger.path == shared.ledger.path
+
+
+def test_a_refusal_names_the_ledger_in_which_what_was_paid_for_lies(tmp_path: Path) -> None:
+    start(tmp_path / "one")
+    start(tmp_path / "two", "judge.votes=3", ledger=str(tmp_path / "one" / LEDGER))
+    with pytest.raises(RunError, match=re.escape(f"LEDGER={tmp_path / 'one' / LEDGER})")):
+        start(tmp_path / "two", "judge.votes=5")
+
+
+def test_keys_in_a_ledger_s_uri_are_not_written_down(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="s3://bucket/run is written into files: give its keys") as error:
+        start(tmp_path, ledger="s3://AKIAKEY:hush@bucket/run")
+    assert "hush" not in str(error.value)
+    assert not (tmp_path / FILE).exists()
+
+
+def test_the_ledger_of_a_run_in_a_store_keeps_the_store_s_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run.ledger(str(tmp_path)) == str(tmp_path / LEDGER)
+    monkeypatch.setattr(run, "_read", lambda _: None)
+    assert run.ledger("s3://nowhere/run?region=eu-west-1") == f"s3://nowhere/run/{LEDGER}?region=eu-west-1"
+
+
+def test_a_store_that_is_away_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: Place) -> bool:
+        raise OSError("the store is away")
+
+    monkeypatch.setattr(Place, "exists", away)
+    with pytest.raises(RunError, match=r"run\.json cannot be used: the store is away"):
+        run.find(str(tmp_path))
 
 
 def test_a_run_can_be_moved_with_its_ledger(tmp_path: Path) -> None:
