@@ -144,9 +144,10 @@ def usable(place: Place) -> Iterator[None]:
 
 
 def folder(path: Path) -> None:
-    """Make a local folder whose own entry survives a power cut."""
+    """Make a local folder, and those above it, whose own entries survive a power cut."""
     if not path.is_dir():
-        path.mkdir(parents=True, exist_ok=True)
+        folder(path.parent)
+        path.mkdir(exist_ok=True)
         sync(path.parent)
 
 

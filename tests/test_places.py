@@ -41,6 +41,15 @@ def test_a_place_in_a_store_is_told_as_a_uri_that_leads_there() -> None:
     assert at(f"{place}?region=eu-west-1").path == place.path
 
 
+def test_every_folder_that_is_made_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(places, "sync", synced.append)
+    places.folder(tmp_path / "run" / "ledger" / "p01")
+    assert synced == [tmp_path, tmp_path / "run", tmp_path / "run" / "ledger"]
+    places.folder(tmp_path / "run" / "ledger" / "p01")
+    assert len(synced) == 3
+
+
 @pytest.mark.parametrize("method", ["read", "exists"])
 def test_a_store_that_fails_as_a_line_is_added_is_an_error_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
