@@ -1,6 +1,8 @@
 """What a run cost over all its drivers, and where a budget stops it."""
 
 import json
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -97,3 +99,13 @@ def test_a_run_that_does_not_move_ends_however_its_loops_lag(monkeypatch: pytest
     now += 50
     with pytest.raises(RunError, match="nothing has moved for 60 s, with 2 solutions in hand"):
         stall.look(Progress(3, 1, {"a": Paid(4)}, held=2, lag=0.04), 2)
+
+
+def test_a_run_goes_on_where_nobody_reads_its_bar_any_more(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    end, pipe = os.pipe()
+    os.close(end)
+    with monkeypatch.context() as patched, open(pipe, "w", buffering=1, encoding="utf-8") as broken:  # noqa: PTH123
+        patched.setattr(sys, "stderr", broken)
+        assert one_driver(place, Paid(4, 1, 100, 1000), Budget()) is None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), pipe)  # else what is buffered would break at the end
+    assert json.loads((place / progress.FILE).read())["finished"] == 2
