@@ -5,6 +5,7 @@ Each shard has its ledger; comparisons, the room for solutions and the counts ar
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -32,6 +33,7 @@ class Worker:
     def __init__(self, run: Run, engines: Mapping[str, Engine]) -> None:
         self._run, self._engines = run, engines
         self._grader = Grader(workers=1)
+        self._hands: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._room = asyncio.Semaphore(run.recipe.in_flight)
         self._stopping = asyncio.Event()
         self._progress = Progress()
@@ -40,7 +42,14 @@ class Worker:
         self._watching: asyncio.Task[None] | None = None
 
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
-        """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
+        """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError.
+
+        A driver that lost touch for a moment gives a shard out again that is still in hand: it waits, and is recalled.
+        """
+        async with self._hands[part]:
+            return await self._label(part, tasks, digest)
+
+    async def _label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
         self._progress.held += len(tasks)
         self._watching = self._watching or asyncio.create_task(self._lag.watch())
         with Ledger(self._run.ledger, part) as ledger:

@@ -107,3 +107,16 @@ def test_a_ledger_that_cannot_be_flushed_ends_the_shard_before_much_is_asked_in_
 
     played(scene)
     assert 0 < len(Ledger(made.ledger, part)) == engine.samples < len(tasks)
+
+
+def test_a_shard_that_is_given_out_again_while_it_is_in_hand_is_paid_for_once(tmp_path: Path) -> None:
+    made, part, tasks = opened(tmp_path)
+    engine = Slow()
+
+    async def scene() -> None:
+        worker = Worker(made, {"scripted": engine})
+        first, second = await asyncio.gather(*(worker.label(part, tasks, "") for _ in range(2)))
+        assert first == second is not None
+
+    played(scene)
+    assert engine.samples == len(Ledger(made.ledger, part))
