@@ -26,6 +26,7 @@ from pipeline.settings import Recipe
 
 FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
 FILE, LEDGER, SKIPPED, MODELS = "run.json", "ledger", "skipped.jsonl", "models.json"
+GROWN = 2  # bits that a run may lack: shards are then four times as large as they should be
 _KEYS = re.compile("[^:/]+://[^@]*:[^@]*@")
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
@@ -72,7 +73,7 @@ def start(
     if known and not again:
         _refuse_changes(place, known, recipe, fingerprint)
         _refuse_contamination(place, known.get("data") or {}, data or {})
-    bits = known["bits"] if known else shards.bits_for(solutions)
+    bits = _cut(known, solutions)
     shared: str | None = _resolved(ledger) if ledger else (known or {}).get("ledger")
     name = (known or {}).get("id") or uuid.uuid4().hex[:12]
     run = Run(name, place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
@@ -188,6 +189,15 @@ def _read(place: Place) -> dict[str, Any] | None:
 def _begun(place: Place, known: dict[str, Any]) -> bool:
     """Whether anything was asked or sealed; a shared ledger is others' as well, and says nothing."""
     return bool(known["ledger"] or (place / shards.MANIFEST).exists() or (place / LEDGER).names())
+
+
+def _cut(known: dict[str, Any] | None, solutions: int) -> int:
+    """Return by how many bits a run is cut: as before, unless it has grown so much that its shards would be huge.
+
+    Whoever tries a few problems first does not want all of them in two shards. What was paid for is found again.
+    """
+    bits = shards.bits_for(solutions)
+    return known["bits"] if known and bits <= known["bits"] + GROWN else bits
 
 
 def _made(place: Place, known: dict[str, Any]) -> Recipe:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from data import places
+from data import places, shards
+from data.asks import Sample
 from data.errors import RunError, SettingError
+from data.ledger import Ledger
 from data.places import Place
 from data.records import Task
 from data.scripted import problems
@@ -111,8 +113,21 @@ def test_the_limit_may_be_raised(tmp_path: Path, before: str, after: str | None)
         return recipe.read("scripted", overrides=[f"data.limit={limit}"] if limit else [])
 
     first = asked(run.start(str(tmp_path), limited(before), 10))
-    second = run.start(str(tmp_path), limited(after), 2000)
-    assert second.bits == first.bits  # the cut stays, or nothing would be found again
+    assert run.start(str(tmp_path), limited(after), 30).bits == first.bits
+
+
+def test_a_run_that_was_tried_with_a_few_problems_is_cut_anew_for_all_and_finds_what_was_paid_for(
+    tmp_path: Path,
+) -> None:
+    first = run.start(str(tmp_path), made("data.limit=5"), 5)
+    asked_of = problems(5)
+    with Ledger(first.ledger, shards.part(asked_of[0].id, first.bits)) as ledger:
+        ledger.append(b"0123456789abcdef", Sample("4", "stop", 1), 1)
+    second = run.start(str(tmp_path), made("data.limit=5000"), 10_000)
+    assert second.bits == shards.bits_for(10_000) > first.bits
+    assert Ledger(second.ledger, shards.part(asked_of[0].id, second.bits)).find(b"0123456789abcdef")
+    assert run.start(str(tmp_path), made("data.limit=5000"), 10_000).bits == second.bits
+    assert run.find(str(tmp_path)).bits == second.bits
 
 
 @pytest.mark.parametrize(("before", "after"), [("6", "5"), (None, "5")])
