@@ -5,6 +5,7 @@ process; what was flushed is never lost at all. Where a key was recorded twice, 
 sees the same sample.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ class Ledger:
         self._folder = places.at(root) / part
         self._segment: Segment | None = None
         self._waiting_since: float | None = None
+        self._flushing = threading.Lock()
         with places.usable(self._folder):
             for segment in _oldest_first(places.at(root), part):
                 self._load(segment.read())
@@ -70,16 +72,20 @@ class Ledger:
         return time.monotonic() - self._waiting_since >= self._segment.interval
 
     def flush(self) -> None:
-        """Make everything appended survive a power cut, in one fsync or one put. Raises RunError."""
-        if self._segment is None or self._waiting_since is None:
-            return
-        since, self._waiting_since = self._waiting_since, None
-        try:
-            with places.usable(self._folder):
-                self._segment.sync()
-        except RunError:
-            self._waiting_since = since
-            raise
+        """Make everything appended survive a power cut, in one fsync or one put. Raises RunError.
+
+        One thread at a time: two would put different records under the same name.
+        """
+        with self._flushing:
+            if self._segment is None or self._waiting_since is None:
+                return
+            since, self._waiting_since = self._waiting_since, None
+            try:
+                with places.usable(self._folder):
+                    self._segment.sync()
+            except RunError:
+                self._waiting_since = since
+                raise
 
     def close(self) -> None:
         """Flush, and end this writer's segment; appending again would start another."""

@@ -31,7 +31,7 @@ class Place:
         return Place(self.store, f"{self.path}/{name}", self.local)
 
     def __str__(self) -> str:
-        return self.path if self.local else f"{self.store.type_name}:{self.path}"
+        return self.path if self.local else f"{self.store.type_name}://{self.path}"
 
     def names(self) -> list[str]:
         """Names in this folder, sorted; none where it does not exist."""
@@ -82,10 +82,10 @@ class Place:
 
         Raises RunError where that cannot be done.
         """
-        if not self.local:
-            self.write((self.read() if self.exists() else b"") + line + b"\n")
-            return
         with usable(self):
+            if not self.local:
+                self.write((self.read() if self.exists() else b"") + line + b"\n")
+                return
             folder(Path(self.path).parent)
             self._extend(line)
 
@@ -110,10 +110,25 @@ def at(where: "str | Path | Place") -> Place:
     try:
         store, path = fs.FileSystem.from_uri(str(where))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        shown = keyless(str(where))
+        words = str(error).replace(str(where), shown)
         raise SettingError(
-            f"{where} cannot be opened: {error}. Give a path, or a URI such as s3://bucket/run"
-        ) from error
+            f"{shown} cannot be opened: {words}. Give a path, or a URI such as s3://bucket/run"
+        ) from None
     return Place(store, path.rstrip("/"), isinstance(store, fs.LocalFileSystem))
+
+
+def keyless(uri: str) -> str:
+    """Return a URI without its user and options, which may hold keys."""
+    scheme, _, rest = uri.partition("://")
+    user, _, bucket = rest.rpartition("@")
+    return f"{scheme}://{bucket.partition('?')[0] if '?' not in user else '...'}"
+
+
+def within(where: str, *names: str) -> str:
+    """Return a path or URI of what lies in another; the options of a URI stay at its end."""
+    before, options, after = where.partition("?") if "://" in where else (where, "", "")
+    return "/".join([before.rstrip("/"), *names]) + options + after
 
 
 @contextmanager
@@ -129,9 +144,10 @@ def usable(place: Place) -> Iterator[None]:
 
 
 def folder(path: Path) -> None:
-    """Make a local folder whose own entry survives a power cut."""
+    """Make a local folder, and those above it, whose own entries survive a power cut."""
     if not path.is_dir():
-        path.mkdir(parents=True, exist_ok=True)
+        folder(path.parent)
+        path.mkdir(exist_ok=True)
         sync(path.parent)
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -244,19 +245,22 @@ def lock(root: Root) -> Iterator[None]:
         return
     with places.usable(place):
         places.folder(Path(place.path))
-        held = (Path(place.path) / "driver.lock").open("a+")
+        held = (Path(place.path) / "driver.lock").open("a+b", buffering=0)
     with held as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise RunError(
-                f"{place} is in use by {file.read().strip() or 'another run'}: wait for it, stop it, or set another OUT"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-        file.flush()
+        with places.usable(place):
+            _claim(file, place)
         yield
+
+
+def _claim(file: FileIO, place: Place) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().decode(errors="replace").strip() or "another run"
+        raise RunError(f"{place} is in use by {holder}: wait for it, stop it, or set another OUT") from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -35,8 +35,17 @@ class Records(logging.Handler):
         self._always = {"source": source, "host": socket.gethostname(), "pid": os.getpid()}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record; its time in UTC."""
+        """Keep a record; one that cannot be made a text is told on stderr, as logging does, and breaks nothing."""
+        try:
+            told = self._told(record)
+        except Exception:  # noqa: BLE001 - it is of whoever logs, who must not fail for it
+            self.handleError(record)
+            return
         self._dropped += len(self._kept) == MOST
+        self._kept.append(told)
+
+    def _told(self, record: logging.LogRecord) -> Entry:
+        """Return a record as an entry; its time in UTC."""
         told = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -46,7 +55,7 @@ class Records(logging.Handler):
         }
         if record.exc_info:
             told["error"] = logging.Formatter().formatException(record.exc_info)[-LONGEST:]
-        self._kept.append(told)
+        return told
 
     def close(self) -> None:
         """Keep no more records, and write none to stderr."""

@@ -77,6 +77,11 @@ class Remembering:
         await asyncio.wait([waited])
         return _scores(waited.result())
 
+    async def settled(self) -> None:
+        """Wait until all that was asked has come back and is recorded, also what nobody waits for any more."""
+        while self._requests:
+            await asyncio.wait(self._requests)
+
     async def _score(self, ask: Ask, text: str) -> Reply:
         scores = await self.engine.score(ask, text)
         body = json.dumps([scores.prompt_tokens, scores.tokens, scores.logprobs], separators=(",", ":"))

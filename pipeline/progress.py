@@ -8,9 +8,9 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -29,14 +29,15 @@ Health = Mapping[str, Mapping[str, Any]]
 class Progress:
     """Counts of one worker, or of all: solutions in hand, finished and kept, and what was paid, by engine.
 
-    `lag` is how late the worst event loop is, in seconds at the 99th percentile.
+    `lag` is how late the worst event loop is, in seconds at the 99th percentile. It differs at every look, so it makes
+    no two counts unequal: else a run in which nothing moves would seem to go on.
     """
 
     finished: int = 0
     kept: int = 0
     engines: dict[str, Paid] = field(default_factory=dict)
     held: int = 0
-    lag: float = 0.0
+    lag: float = field(default=0.0, compare=False)
 
     def __add__(self, other: "Progress") -> "Progress":
         return Progress(
@@ -119,12 +120,31 @@ class Display:
             self._sampled = self._left
 
 
+class _Unread:
+    """A stream that may break: whoever read the bar (`| tee log`) may be gone, and the run goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def display(place: Place, total: int, before: int, budget: Budget) -> Iterator[Display]:
     """Show a bar of solutions while the run goes on; seldom where it goes to a log."""
     earlier = _closed(place)
     every = 0.5 if sys.stderr.isatty() else 10.0
-    with tqdm(total=total, initial=before, unit="sol", desc="labelling", mininterval=every, miniters=0) as bar:
+    looks = {"unit": "sol", "desc": "labelling", "mininterval": every, "miniters": 0}
+    with tqdm(total=total, initial=before, file=_Unread(sys.stderr), **looks) as bar:
         took = sum(max(0.0, one["at"] - one["started"]) for one in earlier)
         shown = Display(place, total, before, bar, budget, _paid(earlier), took)
         shown.over = budget.over(shown.paid, took)

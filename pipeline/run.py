@@ -7,6 +7,7 @@ A run's own ledger lies within it, so that a run can be moved; one that is share
 
 import json
 import platform
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data import places, schema, shards
-from data.errors import RunError
+from data.errors import RunError, SettingError
 from data.places import Place
 from data.records import Task
 from data.sources import Loaded
@@ -25,6 +26,8 @@ from pipeline.settings import Recipe
 
 FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
 FILE, LEDGER, SKIPPED, MODELS = "run.json", "ledger", "skipped.jsonl", "models.json"
+GROWN = 2  # bits that a run may lack: shards are then four times as large as they should be
+_KEYS = re.compile("[^:/]+://[^@]*:[^@]*@")
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
 
@@ -70,7 +73,7 @@ def start(
     if known and not again:
         _refuse_changes(place, known, recipe, fingerprint)
         _refuse_contamination(place, known.get("data") or {}, data or {})
-    bits = known["bits"] if known else shards.bits_for(solutions)
+    bits = _cut(known, solutions)
     shared: str | None = _resolved(ledger) if ledger else (known or {}).get("ledger")
     name = (known or {}).get("id") or uuid.uuid4().hex[:12]
     run = Run(name, place, places.at(shared or place / LEDGER), bits, fingerprint, recipe)
@@ -118,7 +121,7 @@ def find(out: str) -> Run:
 def ledger(out: str) -> str:
     """Return where a run's ledger lies, as another run's `--ledger` names it."""
     known = _read(places.at(out)) or {}
-    return known.get("ledger") or _resolved(f"{out.rstrip('/')}/{LEDGER}")
+    return known.get("ledger") or _resolved(places.within(out, LEDGER))
 
 
 def met(place: Place, names: Mapping[str, str]) -> None:
@@ -171,10 +174,12 @@ def _text(told: Mapping[str, Any]) -> bytes:
 
 def _read(place: Place) -> dict[str, Any] | None:
     file = place / FILE
-    if not file.exists():
+    with places.usable(file):
+        text = file.read() if file.exists() else None
+    if text is None:
         return None
     try:
-        known: dict[str, Any] = json.loads(file.read())
+        known: dict[str, Any] = json.loads(text)
         known["recipe"], known["fingerprint"], known["bits"], known["ledger"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{file} cannot be read ({error!r}): restore it, or give another OUT") from None
@@ -184,6 +189,15 @@ def _read(place: Place) -> dict[str, Any] | None:
 def _begun(place: Place, known: dict[str, Any]) -> bool:
     """Whether anything was asked or sealed; a shared ledger is others' as well, and says nothing."""
     return bool(known["ledger"] or (place / shards.MANIFEST).exists() or (place / LEDGER).names())
+
+
+def _cut(known: dict[str, Any] | None, solutions: int) -> int:
+    """Return by how many bits a run is cut: as before, unless it has grown so much that its shards would be huge.
+
+    Whoever tries a few problems first does not want all of them in two shards. What was paid for is found again.
+    """
+    bits = shards.bits_for(solutions)
+    return known["bits"] if known and bits <= known["bits"] + GROWN else bits
 
 
 def _made(place: Place, known: dict[str, Any]) -> Recipe:
@@ -200,7 +214,14 @@ def _made(place: Place, known: dict[str, Any]) -> Recipe:
 
 
 def _resolved(ledger: str) -> str:
-    """Return a URI as it is, and a path so that it means the same from any folder."""
+    """Return a URI as it is, and a path so that it means the same from any folder.
+
+    Raises SettingError where a URI holds keys.
+    """
+    if _KEYS.match(ledger):
+        raise SettingError(
+            f"{places.keyless(ledger)} is written into files: give its keys in the environment, not in the URI"
+        )
     return ledger if "://" in ledger else places.at(ledger).path
 
 
@@ -213,7 +234,7 @@ def _refuse_changes(place: Place, known: dict[str, Any], recipe: Recipe, fingerp
     changed = "\n".join(_difference(before.dump(), recipe.dump())) or "  the wording of a prompt, or a version"
     raise RunError(
         f"{place} was made with another recipe:\n{changed}\nGive another directory, sharing what was paid for "
-        f"(OUT=... LEDGER={place / LEDGER}), or label this one again from its ledger (AGAIN=1)"
+        f"(OUT=... LEDGER={known['ledger'] or place / LEDGER}), or label this one again from its ledger (AGAIN=1)"
     )
 
 

@@ -10,12 +10,12 @@ from data.errors import RunError
 
 def knock(address: str) -> None:
     """Raise RunError where nobody listens at HOST:PORT: Ray itself would try for many minutes."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    if parts.hostname and parts.port:
-        try:
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        if parts.hostname and parts.port:
             socket.create_connection((parts.hostname, parts.port), timeout=10).close()
-        except OSError as error:
-            raise RunError(f"no Ray cluster answers at {address} ({error}): check cluster.address") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"no Ray cluster answers at {address} ({error}): check cluster.address") from None
 
 
 @dataclass(slots=True)

@@ -5,11 +5,12 @@ Each shard has its ledger; comparisons, the room for solutions and the counts ar
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
 from data import schema, shards
-from data.errors import PipelineError
+from data.errors import PipelineError, RunError
 from data.ledger import Ledger
 from data.records import Labelled, Task
 from data.shards import Packed
@@ -32,6 +33,7 @@ class Worker:
     def __init__(self, run: Run, engines: Mapping[str, Engine]) -> None:
         self._run, self._engines = run, engines
         self._grader = Grader(workers=1)
+        self._hands: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._room = asyncio.Semaphore(run.recipe.in_flight)
         self._stopping = asyncio.Event()
         self._progress = Progress()
@@ -40,7 +42,14 @@ class Worker:
         self._watching: asyncio.Task[None] | None = None
 
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
-        """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError."""
+        """Label a shard; None where the run was stopped before its end. Raises Unavailable, RunError.
+
+        A driver that lost touch for a moment gives a shard out again that is still in hand: it waits, and is recalled.
+        """
+        async with self._hands[part]:
+            return await self._label(part, tasks, digest)
+
+    async def _label(self, part: str, tasks: tuple[Task, ...], digest: str) -> Packed | None:
         self._progress.held += len(tasks)
         self._watching = self._watching or asyncio.create_task(self._lag.watch())
         with Ledger(self._run.ledger, part) as ledger:
@@ -49,11 +58,15 @@ class Worker:
                 logging.getLogger(__name__).warning(text, ledger.damaged, part)
             remembering = {name: self._remember(name, ledger) for name in self._engines}
             crew = Crew(self._run.recipe, remembering, self._grader.grade)
-            flushing = asyncio.create_task(_flush(ledger))
+            flushing = asyncio.create_task(self._flush(ledger))
             try:
                 ends = await asyncio.gather(*(self._one(task, crew) for task in tasks), return_exceptions=True)
+                await asyncio.gather(*(engine.settled() for engine in remembering.values()))
             finally:
                 flushing.cancel()
+        await asyncio.wait([flushing])
+        if not flushing.cancelled():
+            flushing.result()  # it ends by itself only where it failed
         if any(isinstance(end, Drained) for end in ends):
             return None
         rows = [schema.row(_raised(end)) for end in ends]
@@ -73,6 +86,17 @@ class Worker:
     def _remember(self, name: str, ledger: Ledger) -> Remembering:
         engine, paid = self._engines[name], self._paid.setdefault(name, Paid())
         return Remembering(engine, engine.model, ledger, paid, self._stopping)
+
+    async def _flush(self, ledger: Ledger) -> None:
+        """Flush a ledger whenever that is due. Where it cannot be, nothing new is asked: who knows what is recorded."""
+        while True:
+            await asyncio.sleep(FLUSH)
+            if ledger.due():
+                try:
+                    await asyncio.to_thread(ledger.flush)
+                except RunError:
+                    self._stopping.set()
+                    raise
 
     async def _one(self, task: Task, crew: Crew) -> Labelled:
         try:
@@ -97,10 +121,3 @@ def _raised(end: Labelled | BaseException) -> Labelled:
     if isinstance(end, BaseException):
         raise end
     return end
-
-
-async def _flush(ledger: Ledger) -> None:
-    while True:
-        await asyncio.sleep(FLUSH)
-        if ledger.due():
-            await asyncio.to_thread(ledger.flush)

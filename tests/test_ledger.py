@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -242,3 +243,27 @@ def test_a_store_that_fails_keeps_the_records_for_the_next_flush(store: Place, m
             ledger.flush()
     ledger.close()
     assert len(Ledger(store, "p0")) == 1
+
+
+def test_a_flush_that_is_still_under_way_is_waited_for_and_loses_no_record(
+    store: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, under_way, go = Place.write, threading.Event(), threading.Event()
+
+    def slow(place: Place, data: bytes) -> None:
+        if not under_way.is_set():
+            under_way.set()
+            go.wait(10)
+        put(place, data)
+
+    monkeypatch.setattr(Place, "write", slow)
+    ledger = Ledger(store, "p0")
+    ledger.append(asked(0), said(0), 7)
+    flushing = threading.Thread(target=ledger.flush)
+    flushing.start()
+    assert under_way.wait(10)
+    ledger.append(asked(1), said(1), 7)
+    threading.Timer(0.2, go.set).start()
+    ledger.close()
+    flushing.join()
+    assert len(Ledger(store, "p0")) == 2

@@ -52,6 +52,15 @@ def test_too_many_records_are_counted_not_kept(records: Records) -> None:
     assert last["message"] == "7 records were dropped"
 
 
+def test_a_record_that_is_no_text_does_not_break_whoever_logs(
+    records: Records, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in ("three", 3):
+        records.handle(logging.makeLogRecord({"msg": "%d items", "args": (number,)}))
+    assert [one["message"] for one in records.take()] == ["3 items"]
+    assert "Logging error" in capsys.readouterr().err
+
+
 def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / logs.FILE).mkdir()
     log = Log(places.at(tmp_path), "run1", "driver1")

@@ -1,6 +1,7 @@
 """Step scores from a server on loopback that speaks as vLLM's /pooling does."""
 
 import json
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -88,6 +89,19 @@ def test_what_is_scored_is_not_asked_again_and_a_torn_line_is(tmp_path: Path) ->
         prm.rate(name, TRACES, tmp_path / "scores.jsonl")
     assert len(asked) == 1
     assert held(tmp_path / "scores.jsonl") == {"a": [0.5, 0.5], "b": [0.8]}
+
+
+def test_on_a_full_disk_what_was_scored_stays(tmp_path: Path) -> None:
+    file = tmp_path / "scores.jsonl"
+    whole = "".join(json.dumps({"id": name, "scores": [0.5]}) + "\n" for name in TRACES)
+    file.write_text(whole + '{"id": "to', encoding="utf-8")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # nothing can be written
+    try:
+        assert prm.rate("openai:nobody@http://127.0.0.1:9/v1", TRACES, file) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.read_text(encoding="utf-8") == whole
 
 
 def test_a_busy_server_is_asked_again(tmp_path: Path) -> None:

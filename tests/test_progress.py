@@ -1,17 +1,21 @@
 """What a run cost over all its drivers, and where a budget stops it."""
 
 import json
+import os
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from data import places
+from data.errors import RunError
 from data.places import Place
 from pipeline import progress
 from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
 from pipeline.progress import Progress
+from pipeline.watch import Stall
 
 STATE = {"in_flight": 3, "waiting": 0, "limit": 16, "sent": 9, "retried": 1, "down": False, "errors": {"HTTP 503": 1}}
 
@@ -81,3 +85,27 @@ def test_every_driver_leaves_lines_over_time(place: Place) -> None:
     lines = [json.loads(line) for line in (place / progress.METRICS).read().splitlines()]
     assert len({line["started"] for line in lines}) == 3
     assert {line["health"]["a"]["limit"] for line in lines} == {16}
+
+
+def test_a_run_that_does_not_move_ends_however_its_loops_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    stall = Stall(60)
+    stall.look(Progress(2, 1, {"a": Paid(4)}, held=3, lag=0.01), 3)
+    now += 50
+    stall.look(Progress(3, 1, {"a": Paid(4)}, held=2, lag=0.02), 2)
+    now += 50
+    stall.look(Progress(3, 1, {"a": Paid(4)}, held=2, lag=0.03), 2)
+    now += 50
+    with pytest.raises(RunError, match="nothing has moved for 60 s, with 2 solutions in hand"):
+        stall.look(Progress(3, 1, {"a": Paid(4)}, held=2, lag=0.04), 2)
+
+
+def test_a_run_goes_on_where_nobody_reads_its_bar_any_more(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    end, pipe = os.pipe()
+    os.close(end)
+    with monkeypatch.context() as patched, open(pipe, "w", buffering=1, encoding="utf-8") as broken:  # noqa: PTH123
+        patched.setattr(sys, "stderr", broken)
+        assert one_driver(place, Paid(4, 1, 100, 1000), Budget()) is None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), pipe)  # else what is buffered would break at the end
+    assert json.loads((place / progress.FILE).read())["finished"] == 2

@@ -1,13 +1,17 @@
 """Run directories: made once, gone on with, refused where the recipe changed, shared ledgers, damage."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from data import places
-from data.errors import RunError
+from data import places, shards
+from data.asks import Sample
+from data.errors import RunError, SettingError
+from data.ledger import Ledger
+from data.places import Place
 from data.records import Task
 from data.scripted import problems
 from data.sources import Loaded, Reject
@@ -109,8 +113,21 @@ def test_the_limit_may_be_raised(tmp_path: Path, before: str, after: str | None)
         return recipe.read("scripted", overrides=[f"data.limit={limit}"] if limit else [])
 
     first = asked(run.start(str(tmp_path), limited(before), 10))
-    second = run.start(str(tmp_path), limited(after), 2000)
-    assert second.bits == first.bits  # the cut stays, or nothing would be found again
+    assert run.start(str(tmp_path), limited(after), 30).bits == first.bits
+
+
+def test_a_run_that_was_tried_with_a_few_problems_is_cut_anew_for_all_and_finds_what_was_paid_for(
+    tmp_path: Path,
+) -> None:
+    first = run.start(str(tmp_path), made("data.limit=5"), 5)
+    asked_of = problems(5)
+    with Ledger(first.ledger, shards.part(asked_of[0].id, first.bits)) as ledger:
+        ledger.append(b"0123456789abcdef", Sample("4", "stop", 1), 1)
+    second = run.start(str(tmp_path), made("data.limit=5000"), 10_000)
+    assert second.bits == shards.bits_for(10_000) > first.bits
+    assert Ledger(second.ledger, shards.part(asked_of[0].id, second.bits)).find(b"0123456789abcdef")
+    assert run.start(str(tmp_path), made("data.limit=5000"), 10_000).bits == second.bits
+    assert run.find(str(tmp_path)).bits == second.bits
 
 
 @pytest.mark.parametrize(("before", "after"), [("6", "5"), (None, "5")])
@@ -132,6 +149,37 @@ def test_another_directory_can_share_the_ledger(tmp_path: Path, monkeypatch: pyt
     assert shared.ledger.path == str(tmp_path / "one" / LEDGER)
     for opened in (run.find(str(tmp_path / "two")), start(tmp_path / "two", "judge.votes=3")):
         assert opened.ledger.path == shared.ledger.path
+
+
+def test_a_refusal_names_the_ledger_in_which_what_was_paid_for_lies(tmp_path: Path) -> None:
+    start(tmp_path / "one")
+    start(tmp_path / "two", "judge.votes=3", ledger=str(tmp_path / "one" / LEDGER))
+    with pytest.raises(RunError, match=re.escape(f"LEDGER={tmp_path / 'one' / LEDGER})")):
+        start(tmp_path / "two", "judge.votes=5")
+
+
+def test_keys_in_a_ledger_s_uri_are_not_written_down(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="s3://bucket/run is written into files: give its keys") as error:
+        start(tmp_path, ledger="s3://AKIAKEY:hush@bucket/run")
+    assert "hush" not in str(error.value)
+    assert not (tmp_path / FILE).exists()
+
+
+def test_the_ledger_of_a_run_in_a_store_keeps_the_store_s_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run.ledger(str(tmp_path)) == str(tmp_path / LEDGER)
+    monkeypatch.setattr(run, "_read", lambda _: None)
+    assert run.ledger("s3://nowhere/run?region=eu-west-1") == f"s3://nowhere/run/{LEDGER}?region=eu-west-1"
+
+
+def test_a_store_that_is_away_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: Place) -> bool:
+        raise OSError("the store is away")
+
+    monkeypatch.setattr(Place, "exists", away)
+    with pytest.raises(RunError, match=r"run\.json cannot be used: the store is away"):
+        run.find(str(tmp_path))
 
 
 def test_a_run_can_be_moved_with_its_ledger(tmp_path: Path) -> None:

@@ -303,6 +303,13 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_run(run: Path) -> Non
         pass
 
 
+def test_a_lock_that_cannot_be_written_is_an_error_that_says_what_to_do(run: Path) -> None:
+    run.mkdir(exist_ok=True)
+    (run / "driver.lock").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"cannot be used: .*make room"), shards.lock(run):
+        pass
+
+
 def test_a_killed_driver_leaves_no_lock(run: Path) -> None:
     program = (
         "import sys; from data.shards import lock\nwith lock(sys.argv[1]): print('held', flush=True); sys.stdin.read()"

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 
 from data import shards
 from data.errors import RunError, SettingError
@@ -18,7 +17,7 @@ from data.shards import Packed
 from pipeline import logs, run
 from pipeline.cluster.connection import preflight
 from pipeline.cluster.meters import Meters
-from pipeline.cluster.workers import Actor, WorkerActor, plainly
+from pipeline.cluster.workers import LOST, Actor, WorkerActor, plainly
 from pipeline.host import EngineActor
 from pipeline.logs import Log
 from pipeline.progress import Health, Progress
@@ -27,7 +26,7 @@ from pipeline.seat import Seat
 from pipeline.watch import Stall
 
 _logger = logging.getLogger(__name__)
-ATTEMPTS = 5  # times a shard is given out again after its worker died
+ATTEMPTS = 5  # times a shard's worker may die, or an engine as it starts
 BEAT, LOOK = 0.5, 5.0  # seconds between looks at the workers, and at the engines' health
 
 
@@ -74,12 +73,13 @@ class Driver:
         while waiting or any(seat.parts for seat in self._seats):
             if self.stopping() and not drained:
                 _logger.info("stopping: nothing new is asked")
-                ray.get([seat.actor.drain.remote() for seat in self._seats if seat.started])
+                _done([seat.actor.drain.remote() for seat in self._seats if seat.started], BEAT, every=True)
                 waiting, drained = [], True
             self._join()
             self._give(waiting)
             for ref in _done([ref for seat in self._seats for ref in seat.parts], BEAT):
-                waiting += self._finish(ref)
+                again = self._finish(ref)
+                waiting += [] if drained else again
             self._look_after()
             self.show(now := self._count(), self._health)
             self._meters.set(now, self._health, self.run.id)
@@ -87,7 +87,7 @@ class Driver:
         return not drained
 
     def _start(self, driver: str) -> None:
-        """Ask for all actors, and wait for one copy of each engine."""
+        """Ask for all actors, and wait for one copy of each engine, unless the run is to stop before."""
         settings, recipe = self.run.recipe.cluster, self.run.recipe
         specifications = recipe.engines(sampled=any(t.given is None for tasks in self.owed.values() for t in tasks))
         some = ray.cluster_resources().get("GPU", 0) > 0
@@ -110,8 +110,10 @@ class Driver:
         work = ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_restarts=-1, max_concurrency=1000)(WorkerActor)
         actors = [work.remote(self.run, number) for number in range(recipe.workers)]
         self._seats = [Seat(actor, actor.progress.remote()) for actor in actors]
-        while len(self._fleet) < len(specifications):
+        stall = Stall(settings.stall)
+        while len(self._fleet) < len(specifications) and not self.stopping():
             self._join(wait=BEAT)
+            stall.look(len(self._fleet), 0)
         run.met(self.run.place, {one: model for one, (model, _) in self._fleet.items()})
 
     def _join(self, wait: float = 0) -> None:
@@ -121,7 +123,8 @@ class Driver:
             try:
                 with plainly():
                     model: str = ray.get(ref)
-            except RayActorError:  # it was killed as it started, and is started again
+            except LOST as error:  # it was killed as it started, and is started again
+                self._missed(specification, name, error)
                 self._pending[self._hosts[name].model.remote()] = specification, name
                 continue
             first, names = self._fleet.get(specification, (model, ()))
@@ -134,8 +137,15 @@ class Driver:
             try:
                 new[ref].look(ray.get(ref))
                 new[ref].started = True
-            except RayActorError:
+            except LOST:
                 new[ref].wait()
+
+    def _missed(self, specification: str, name: str, error: Exception) -> None:
+        """Note that a copy died as it started. Raises RunError where none is up and this one has died often."""
+        _logger.warning("engine %s died as it started, and is started again", name)
+        self._attempts[name] = self._attempts.get(name, 0) + 1
+        if specification not in self._fleet and self._attempts[name] >= ATTEMPTS:
+            raise RunError(f"{specification} died {ATTEMPTS} times as it started (out of memory?): {error}") from error
 
     def _give(self, waiting: list[str]) -> None:
         """Keep every worker's room full and as much again waiting, so that it never runs dry; the least laden first."""
@@ -154,7 +164,7 @@ class Driver:
         try:
             with plainly():
                 packed: Packed | None = ray.get(ref)
-        except RayActorError as error:
+        except LOST as error:
             seat.wait()
             self._attempts[part] = self._attempts.get(part, 0) + 1
             _logger.warning("a worker died; shard %s is given out again", part)
@@ -169,7 +179,7 @@ class Driver:
         """Add up what the workers have counted; of one that does not answer now, what it said last."""
         asked = {seat.actor.progress.remote(): seat for seat in self._seats if seat.started}
         for ref in _done(list(asked), BEAT, every=True):
-            with suppress(RayActorError):
+            with suppress(*LOST):
                 asked[ref].look(ray.get(ref))
         return sum((seat.counts for seat in self._seats), Progress())
 
@@ -183,7 +193,7 @@ class Driver:
         for ref in _done(list(asked), BEAT, every=True):
             try:
                 self._health[asked[ref]] = ray.get(ref)
-            except RayActorError:
+            except LOST:
                 self._health[asked[ref]] = {"down": True}
         self._fetch([*up, *(seat.actor for seat in self._seats if seat.started)])
 
@@ -194,11 +204,11 @@ class Driver:
         """Write down what this process and the actors have logged."""
         self._log.add(self._records.take())
         for ref in _done([actor.said.remote() for actor in actors], BEAT, every=True):
-            with suppress(RayActorError):
+            with suppress(*LOST):
                 self._log.add(ray.get(ref))
 
 
-def _lost(part: str, error: RayActorError) -> str:
+def _lost(part: str, error: Exception) -> str:
     """Say why a shard cannot be labelled: Ray is gone, or whatever gets this shard dies."""
     if not any(node["Alive"] for node in ray.nodes()):
         return "Ray's last node has gone (killed, or out of memory?): start it, and give the same command again"

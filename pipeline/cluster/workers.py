@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
 from data.asks import Ask, Reply
 from data.errors import PipelineError, Unavailable
@@ -28,6 +28,7 @@ from pipeline.worker import Worker
 from stages.engine import Scores
 
 Actor = Any  # a handle on an actor: its methods are made at run time
+LOST = RayActorError, ObjectLostError  # what is raised where an actor died, or the node that still held its answer
 Fleet = Mapping[str, tuple[str, tuple[str, ...]]]  # specification -> its model, and the names of its copies that are up
 
 
@@ -63,7 +64,7 @@ class Remote:
                 self._down = False
             except GaveUp:
                 raise  # its limiter has been patient already
-            except (Unavailable, RayActorError) as error:
+            except (Unavailable, *LOST) as error:
                 self._warn(error)
                 if time.monotonic() + pause > end:
                     raise Unavailable(f"{self.model} did not answer for {self.patience:g} s: {error}") from error
@@ -76,7 +77,7 @@ class Remote:
 
     def _warn(self, error: Exception) -> None:
         """Say once that the engine does not answer, not once for each ask that waits for it."""
-        if not self._down and isinstance(error, RayActorError):
+        if not self._down and isinstance(error, LOST):
             logging.getLogger(__name__).warning("%s does not answer, and is asked again: %s", self.model, error)
             self._down = True
 

@@ -6,6 +6,7 @@ right so far. What the file holds already is not asked again, so that the same c
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -37,8 +38,8 @@ def rate(specification: str, traces: Mapping[str, Trace], file: Path) -> list[st
     Raises Unavailable where the endpoint stays away, SettingError where it would refuse everything.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    whole = file.read_bytes() if file.exists() else b""
-    file.write_bytes(whole[: whole.rfind(b"\n") + 1])  # a line that was being written when it was killed
+    file.touch()
+    os.truncate(file, file.read_bytes().rfind(b"\n") + 1)  # a line that was being written when it was killed
     known = {str(row["id"]) for _, row in files.rows(file)}
     owed = {name: trace for name, trace in traces.items() if name not in known}
     return asyncio.run(_rate(OpenAI(specification), owed, file))

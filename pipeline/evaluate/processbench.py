@@ -55,7 +55,7 @@ def evaluate(options: argparse.Namespace) -> int:
     elif options.run:
         said = benchmark.labels([places.at(options.run)], cases, "problem_id" if options.data else "id")
     else:
-        runs = {f"{options.out.rstrip('/')}/{file.stem}": file for file in options.data}
+        runs = {places.within(options.out, file.stem): file for file in options.data}
         for out, file in runs.items():
             if stopped := synth.synth(_labelling(file, out, options)):
                 return stopped

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from data import places
 from data.errors import SettingError
 from pipeline import run
 from pipeline.exports import formats, lengths, writing
@@ -36,7 +37,7 @@ def export(options: argparse.Namespace) -> int:
         raise SettingError("--tokenizer and --max-length go together: labels beyond so many tokens are counted")
     checked = lengths.lengths(options.tokenizer, options.max_length, form) if options.tokenizer else None
     side = "" if options.side == "labelled" else f"-{options.side}"
-    to = options.to or f"{options.out.rstrip('/')}/exports/{name}{side}.{form.suffix}"
+    to = options.to or places.within(options.out, "exports", f"{name}{side}.{form.suffix}")
     made = writing.export(place, to, name, _labels(options), side=options.side, lengths=checked)
     print("\n".join([to, *made.lines(), *([checked.told()] if checked else [])]))
     return 0

@@ -1,0 +1,64 @@
+"""Places by URI: no key of one is repeated, names are put in front of its options, and a failing store is an error."""
+
+from pathlib import Path
+
+import pytest
+
+from data import places
+from data.errors import RunError, SettingError
+from data.places import Place, at
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://AKIAKEY:hush@bucket/run?nothing=1",
+        "s3://AKIAKEY:hu/sh@bucket/run",
+        "s3://bucket/run?secret_key=hush",
+        "s3://bucket/run?secret_key=hu@sh",
+        "nowhere://AKIAKEY:hu?sh@bucket/run",
+    ],
+)
+def test_what_cannot_be_opened_is_named_without_its_keys(uri: str) -> None:
+    with pytest.raises(SettingError, match="cannot be opened: ") as error:
+        at(uri)
+    for secret in ("AKIAKEY", "hu/sh", "hush", "hu@", "hu?", "sh@"):
+        assert secret not in str(error.value)
+    assert str(error.value).startswith(uri.partition("://")[0] + "://")
+
+
+def test_a_name_within_a_uri_stands_before_its_options() -> None:
+    assert places.within("runs/x/", "ledger") == "runs/x/ledger"
+    assert places.within("s3://bucket/run", "ledger") == "s3://bucket/run/ledger"
+    uri = places.within("s3://bucket/run/?region=eu-west-1&scheme=https", "ledger")
+    assert uri == "s3://bucket/run/ledger?region=eu-west-1&scheme=https"
+    assert at(uri).path == "bucket/run/ledger"
+
+
+def test_a_place_in_a_store_is_told_as_a_uri_that_leads_there() -> None:
+    place = at("s3://bucket/run?region=eu-west-1") / "ledger"
+    assert str(place) == "s3://bucket/run/ledger"
+    assert at(f"{place}?region=eu-west-1").path == place.path
+
+
+def test_every_folder_that_is_made_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(places, "sync", synced.append)
+    places.folder(tmp_path / "run" / "ledger" / "p01")
+    assert synced == [tmp_path, tmp_path / "run", tmp_path / "run" / "ledger"]
+    places.folder(tmp_path / "run" / "ledger" / "p01")
+    assert len(synced) == 3
+
+
+@pytest.mark.parametrize("method", ["read", "exists"])
+def test_a_store_that_fails_as_a_line_is_added_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def away(_: Place) -> None:
+        raise OSError("the store is away")
+
+    log = Place(at(tmp_path).store, str(tmp_path / "log.jsonl"), local=False)
+    log.append(b"one")
+    monkeypatch.setattr(Place, method, away)
+    with pytest.raises(RunError, match=r"log\.jsonl cannot be used: the store is away"):
+        log.append(b"two")
