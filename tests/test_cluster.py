@@ -80,12 +80,17 @@ def test_killed_then_interrupted_then_finished_a_run_is_the_same(undisturbed: Pa
     assert set(before.values()) == {1}
     assert 0 < len(sealed(out)) < len(sealed(undisturbed))
 
-    with going_on(out, tmp_path / "log", *SLOWLY) as run:
+    def interrupt(run: psutil.Popen) -> None:
         os.killpg(run.pid, signal.SIGINT)  # as a terminal's Ctrl-C: to the driver and all that it started
-        assert run.wait(60) == 130
-    between = recorded(out)
-    assert len(sealed(out)) < len(sealed(undisturbed))
-    assert len(between) == len(before) + asked(out)  # what was in flight came back and was recorded
+
+    for stop in (interrupt, psutil.Popen.terminate):
+        with going_on(out, tmp_path / "log", *SLOWLY, shards_more=1) as run:
+            stop(run)
+            assert run.wait(60) == 130
+        between = recorded(out)
+        assert len(sealed(out)) < len(sealed(undisturbed))
+        assert len(between) == len(before) + asked(out)  # what was in flight came back and was recorded
+        before = between
 
     assert f"solutions {SOLUTIONS}" in said("synth", out, *DATASET)
     assert len(recorded(out)) == len(between) + asked(out)

@@ -508,6 +508,14 @@ def test_an_echo_without_logprobs_is_refused(told: dict[str, Any]) -> None:
         with_engine(server, lambda engine: engine.score(ASK, "the text"), "#plain")
 
 
+def test_a_logprob_beyond_all_numbers_may_pass() -> None:
+    with (
+        served(lambda *_: echoing(token_logprobs=[-1, -1, -1, 10**400, -1, -1])) as server,
+        pytest.raises(Failure, match="cannot be read"),
+    ):
+        with_engine(server, lambda engine: engine.score(ASK, "the text"), "#plain")
+
+
 def test_a_token_without_a_logprob_may_pass() -> None:
     for values in ([-1.0] * 4, [-1.0, -1, -1, None, -1, -1], [-1.0, -1, -1, "x", -1, -1]):
         with (

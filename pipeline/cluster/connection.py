@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -13,8 +14,13 @@ from pipeline.watch import knock
 
 
 def preflight(settings: Cluster, gpus: Mapping[str, int]) -> None:
-    """Raise SettingError where a run would wait for ever: one copy of each engine must fit."""
+    """Raise SettingError where a run would wait for ever: one copy of each engine must fit, on one node."""
     have = ray.cluster_resources()
+    largest = max(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
+    if largest < (most := max(gpus.values(), default=0)) <= have.get("GPU", 0):
+        raise SettingError(
+            f"an engine wants {most} GPUs of one node, and no node has more than {largest:g}: lower cluster.gpus"
+        )
     wanted = {"CPU": settings.cpus * len(gpus), "GPU": float(sum(gpus.values()))}
     for kind, needed in wanted.items():
         if needed > have.get(kind, 0):
@@ -32,11 +38,13 @@ def connected(address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     local = address is None and "RAY_ADDRESS" not in os.environ  # said aloud: Ray would join any cluster it finds here
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init("local" if local else address, include_dashboard=False if local else None, logging_level=logging.ERROR)
     except Exception as error:
         what = f"reached at {address}: check cluster.address" if address else "started: is this machine too busy?"
         raise RunError(f"Ray could not be {what} ({error})") from error
+    signal.signal(signal.SIGTERM, before)  # Ray's own handler would end the run at once, and lose what is in flight
     try:
         yield
     finally:

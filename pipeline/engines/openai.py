@@ -246,5 +246,5 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 def _reading() -> Iterator[None]:
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise Failure(f"the answer cannot be read: {error}", cause="unreadable") from None
