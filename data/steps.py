@@ -35,7 +35,12 @@ def doubted(column: str, values: Sequence[Any], steps: int) -> Iterator[str]:
 
 
 def _fine(value: Any) -> bool:
-    return value is None or value != value or rating(value) is not None  # noqa: PLR0124 - NaN alone differs from itself
+    return missing(value) or rating(value) is not None
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell holds nothing: null, or the NaN that tables have in its place."""
+    return value is None or bool(value != value)  # noqa: PLR0124 - NaN alone differs from itself
 
 
 def said(value: Any) -> str:
