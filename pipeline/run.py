@@ -24,7 +24,7 @@ from pipeline.crew import wordings
 from pipeline.settings import Recipe
 
 FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
-FILE, LEDGER, SKIPPED, MODELS = "run.json", "ledger", "skipped.jsonl", "models.json"
+FILE, LEDGER, SKIPPED, MODELS, CARD = "run.json", "ledger", "skipped.jsonl", "models.json", "README.md"
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
 
@@ -63,6 +63,7 @@ def start(
     One in which nothing was asked yet, since no engine was there, is as new. `data`: facts about the source.
     """
     place = places.at(out)
+    own(place)
     fingerprint = recipe.fingerprint(wordings(recipe))
     known = _read(place)
     if known and not _begun(place, known):
@@ -97,6 +98,12 @@ def write(
     told |= {"refiltered": dict(refiltered)} if refiltered else {}
     told |= {"data": dict(data)} if data else {}
     (run.place / FILE).write(_text(told))
+
+
+def own(place: Place) -> None:
+    """Raise RunError where a run would write its card over a README.md of somebody else's."""
+    if (place / CARD).exists() and not (place / FILE).exists():
+        raise RunError(f"{place} is no run directory, and holds a {CARD} that would be lost: give a folder of its own")
 
 
 def find(out: str) -> Run:
