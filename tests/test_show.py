@@ -249,3 +249,5 @@ def test_chance_finds_every_one_that_fits_and_the_same_again(tmp_path: Path) -> 
 def test_where_none_fits_the_reasons_there_are_are_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no solution such as this; rejected are: judge_later 1, judge_undecided 1"):
         picked(some(tmp_path), kept=False, reason="judge_sooner")
+    with pytest.raises(RunError, match=r"judge_undecided 1; levels are: hard"):
+        picked(at(tmp_path), level="middling")

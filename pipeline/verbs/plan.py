@@ -20,6 +20,9 @@ def add(verbs: Any) -> None:
 
 def plan(options: argparse.Namespace) -> int:
     """Forecast a whole dataset from a finished pilot."""
+    for name, value in (("problems", options.problems), ("rate", options.rate)):
+        if value is not None and value <= 0:
+            raise SettingError(f"--{name}={value:g}: give more than 0")
     pilot = run.find(options.out)
     data = pilot.recipe.data
     problems = options.problems
