@@ -80,6 +80,8 @@ def test_steps_stand_with_their_evidence_and_marks() -> None:
     assert "answer 4   gold 3   different" in text
     assert "first error   label step 1   rollouts step 1   judge step 1" in text
     assert "votes step 1, unknown   rollouts 16" in text
+    assert all(line in text for line in show.LEGEND)
+    assert show.FROM_ONE not in text  # nobody's words are shown
 
 
 def test_what_is_missing_is_said_to_be_so() -> None:
@@ -169,6 +171,7 @@ def test_judges_words_are_shown_and_drive_nothing() -> None:
     assert "judge 0: step 1" in text
     assert "It is wrong." in text
     assert "judge 1: no conclusion" in text
+    assert show.FROM_ONE in text
     assert "\x1b[2J" not in text
     assert all(c.isprintable() or c in "\n\t" for c in re.sub(r"\x1b\[\d+m", "", text))
 
