@@ -12,7 +12,7 @@ BAR = 4  # cells
 LEGEND = (
     "✓ right   ✗ first error   · no label   j, r: first error by the judge, by rollouts; steps count from 0",
     "3/8: so many rollouts from here reached the gold answer; +: sampling stopped early",
-    "inferred: from rollouts of another step; graded: by the solution's own answer; skipped: nobody asked",
+    "inferred: from another step's number; graded: by the solution's own answer; skipped: nobody asked",
 )
 FROM_ONE = "a critique's own words count steps from 1"
 MARGIN = 24  # cells before a step's text
@@ -69,7 +69,7 @@ def _verdicts(row: Row) -> Iterator[str]:
     yield f"answer {answer}   gold {gold}   {row['outcome']}"
     label, rolled, judged = (_said(row[f"{who}first_error"]) for who in ("", "mc_", "judge_"))
     yield f"first error   label {label}   rollouts {rolled}   judge {judged}"
-    votes = ", ".join(_said(vote) for vote in row["judge_votes"]) or "none"
+    votes = ", ".join(_said(vote) for vote in row["judge_votes"]) or "not asked"
     posterior = "" if row["posterior"] is None else f"   judge right with probability {row['posterior']:.3f}"
     yield f"votes {votes}   rollouts {row['tokens']['rollouts']}{posterior}"
 

@@ -98,7 +98,7 @@ def test_what_is_missing_is_said_to_be_so() -> None:
     assert "rejected: judge_undecided" in text
     assert "answer none   gold none" in text
     assert "first error   label unknown   rollouts none   judge unknown" in text
-    assert "votes none" in text
+    assert "votes not asked" in text  # a vote of "none" is one for no error
 
 
 def test_a_solution_without_steps_can_be_shown() -> None:

@@ -28,7 +28,7 @@ def plan(options: argparse.Namespace) -> int:
     problems = options.problems
     if problems is None:
         if data.source in {"arith", "scripted"}:
-            raise SettingError(f"{data.source} has as many problems as are asked for: give --problems")
+            raise SettingError(f"{data.source} has as many problems as are asked for: give PROBLEMS=N, or --problems N")
         problems = len(
             synth.load(pilot.recipe.model_copy(update={"data": data.model_copy(update={"limit": None})})).problems
         )
