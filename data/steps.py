@@ -35,10 +35,16 @@ def doubted(column: str, values: Sequence[Any], steps: int) -> Iterator[str]:
 
 
 def _fine(value: Any) -> bool:
-    return missing(value) or rating(value) is not None
+    return blank(value) or rating(value) is not None
 
 
-def missing(value: Any) -> bool:
+def whole(value: Any) -> int | None:
+    """Return a step's number, also where a column with gaps made it a float; None for what is none, a boolean too."""
+    number = type(value) is int or (type(value) is float and value.is_integer())
+    return int(value) if number else None
+
+
+def blank(value: Any) -> bool:
     """Whether a cell holds nothing: null, or the NaN that tables have in its place."""
     return value is None or bool(value != value)  # noqa: PLR0124 - NaN alone differs from itself
 

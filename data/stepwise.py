@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from data import trees
 from data.records import Given
-from data.steps import BETWEEN, OPINIONS, Row, doubted, given, missing, said
+from data.steps import BETWEEN, OPINIONS, Row, blank, doubted, given, said, whole
 
 TAG: Final = "ки"  # ends a step in Math-Shepherd's texts
 
@@ -53,7 +53,7 @@ def _is_listed(row: Row) -> bool:
 
 def _listed(row: Row) -> Row:
     """Read ProcessBench (`label`: the first wrong step, what follows is unknown) and our JSON Lines (`labels`)."""
-    steps, label, between = row["steps"], _place(row.get("label")), row.get("between")
+    steps, label, between = row["steps"], whole(row.get("label")), row.get("between")
     labels = row["labels"] if isinstance(row.get("labels"), list) else ()
     if label is not None and -1 <= label < len(steps):
         labels = [1] * len(steps) if label < 0 else [*[1] * label, 0, *[None] * (len(steps) - label - 1)]
@@ -64,15 +64,9 @@ def _listed_doubts(row: Row) -> Iterator[str]:
     labels, label, steps = row.get("labels"), row.get("label"), len(row["steps"])
     if isinstance(labels, list):
         yield from doubted("labels", labels, steps)
-    place = _place(label)
-    if not missing(label) and (place is None or not -1 <= place < steps):
+    first = whole(label)
+    if not blank(label) and (first is None or not -1 <= first < steps):
         yield f"label: {said(label)} is none of the {steps} steps (from 0; -1: no error)"
-
-
-def _place(label: Any) -> int | None:
-    """Return a step's number, also where a column with gaps made it a float; None for what is none, a boolean too."""
-    whole = type(label) is int or (type(label) is float and label.is_integer())
-    return int(label) if whole else None
 
 
 def _is_trl(row: Row) -> bool:

@@ -58,7 +58,6 @@ def wrong(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ([*SCRIPTED, "--recipe", "nowhere.toml"], "nowhere.toml"),
         (["status", "--out", "nowhere"], "holds no run"),
         (["show", "--out", "nowhere"], "holds no run"),
-        (["evaluate", "bestofn", "--run", "nowhere"], "holds no run"),
         (["plan", "--problems", "-3"], "--problems=-3: give more than 0"),
         (["plan", "--problems", "3", "--rate", "0"], "--rate=0: give more than 0"),
     ],
