@@ -42,10 +42,10 @@ plan: $(BIN)/base  ## what a whole dataset would cost, by plan: a pilot of PILOT
 
 export: $(BIN)/base  ## write a run for a trainer: FORMAT TO SIDE LABELS="--soft" TOKENIZER MAX_LENGTH (docs/exports.md)
 	$(BIN)/python -m pipeline export --out '$(RUN)' --format '$(FORMAT)' $(if $(TO),--to '$(TO)') \
-	  $(if $(SIDE),--side $(SIDE)) $(LABELS) $(if $(TOKENIZER),--tokenizer '$(TOKENIZER)' --max-length $(MAX_LENGTH))
+	  $(if $(SIDE),--side $(SIDE)) $(LABELS) $(if $(TOKENIZER),--tokenizer '$(TOKENIZER)') $(if $(MAX_LENGTH),--max-length $(MAX_LENGTH))
 
 refilter: $(BIN)/base  ## decide a finished run anew: OUT TO SET="consensus.rule=mc"; no model is asked
-	$(BIN)/python -m pipeline refilter --out '$(RUN)' --to '$(TO)' $(foreach setting,$(SET),--set '$(setting)')
+	$(BIN)/python -m pipeline refilter --out '$(RUN)' $(if $(TO),--to '$(TO)') $(foreach setting,$(SET),--set '$(setting)')
 
 evaluate: $(BIN)/base  ## measure: EXPERIMENT (processbench | bestofn | labels | selfprm) DATA OUT JUDGE COMPLETER LIMIT SET ARGS (docs/evaluate.md)
 	$(BIN)/python -m pipeline evaluate $(or $(EXPERIMENT),processbench) $(if $(DATA),--data $(DATA)) $(if $(OUT),--out '$(OUT)') \

@@ -7,6 +7,7 @@ import difflib
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from data import steps
@@ -104,7 +105,10 @@ def parse(row: Mapping[str, Any], columns: Columns, dataset: str, blanks: Collec
     reasons = tuple(reason for reason in found if isinstance(reason, str))
     if columns.solutions and not given:
         return Parsed(None, reasons or ("no solution given",))
-    gold, how = gold_answer(row_value(row, columns.gold), worked=columns.gold == "solution")
+    told = row_value(row, columns.gold)
+    gold, how = gold_answer(told, worked=columns.gold == "solution")
+    if isinstance(told, Mapping | bytes):
+        reasons += (f"{columns.gold} is no text or number; what lies in an object is named OBJECT.FIELD",)
     if gold in blanks:
         gold, how = None, None
     rate = row_value(row, columns.pass_rate)
@@ -166,8 +170,11 @@ def _solutions(row: Mapping[str, Any], path: str, columns: Columns, author: str 
     """Yield the solutions of one column, and a reason for each that cannot be used."""
     value = row_value(row, path)
     policy = author or (path.partition(".")[0] if len(columns.solutions) > 1 else "given")
-    if path.rpartition(".")[2] == "steps" and isinstance(value, list) and all(isinstance(step, str) for step in value):
-        value = [steps.given(value)] if value else None
+    if path.rpartition(".")[2] == "steps" and isinstance(value, list) and value:
+        if not all(isinstance(step, str) for step in value):
+            yield f"{path}: a list of steps holds texts alone; or name another column: data.columns.solutions"
+            return
+        value = [steps.given(value)]
     items = value if isinstance(value, list) else [value]
     for number, (item, flag) in enumerate(zip(items, _flags(row, path, columns.right, len(items)), strict=True)):
         if isinstance(item, Given):
@@ -211,7 +218,7 @@ def _word(value: Any) -> str | None:
         return ", ".join(word for word in words if word) or None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if value != value or not isinstance(value, str | int | float):  # noqa: PLR0124 - NaN alone differs from itself
+    if value != value or not isinstance(value, str | int | float | Decimal):  # noqa: PLR0124 - NaN alone differs from itself
         return None
     return clean(str(value)).strip() or None
 

@@ -7,7 +7,8 @@ import csv
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,21 @@ def rows(path: Path) -> Iterator[Numbered]:
 
     Raises SourceError for a missing file, an unknown suffix, text that is not UTF-8 and what does not parse.
     """
-    readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
-    if path.suffix.lower() not in readers:
-        raise SourceError(f"{path}: no reader for {path.suffix or 'a file without suffix'}; use {', '.join(SUFFIXES)}")
+    read = reader(path)
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file")
     try:
-        yield from readers[path.suffix.lower()](path)
+        yield from read(path)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
+
+
+def reader(path: Path) -> Callable[[Path], Iterator[Numbered]]:
+    """Return what reads a file of this suffix. Raises SourceError where nothing does."""
+    readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
+    if path.suffix.lower() not in readers:
+        raise SourceError(f"{path}: no reader for {path.suffix or 'a file without suffix'}; use {', '.join(SUFFIXES)}")
+    return readers[path.suffix.lower()]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -56,7 +63,9 @@ def _jsonl(path: Path) -> Iterator[Numbered]:
 
 def _json(path: Path) -> Iterator[Numbered]:
     """Read one array of objects; a file that begins otherwise is read as JSON Lines, which many such files are."""
-    first = next((line for _, line in _lines(path) if line.strip()), "")
+    number, first = next(((n, line) for n, line in _lines(path) if line.strip()), (0, ""))
+    if first.strip() == "{":
+        raise SourceError(f"{path}, line {number}: one object over many lines; give an array of objects, or one a line")
     if not first.lstrip().startswith("["):
         yield from _jsonl(path)
         return
@@ -83,14 +92,17 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
 
 def _csv(path: Path) -> Iterator[Numbered]:
     csv.field_size_limit(sys.maxsize)  # the default refuses a cell over 128 KiB
-    reader = csv.DictReader(line for _, line in _lines(path))
+    table = csv.DictReader(line for _, line in _lines(path))  # of columns of one name it would take the last
     try:
-        for row in reader:
+        twice = sorted(name for name, count in Counter(table.fieldnames or ()).items() if name and count > 1)
+        if twice:
+            raise SourceError(f"{path}, line 1: several columns are called {', '.join(map(repr, twice))}")
+        for row in table:
             if None in row:
-                raise SourceError(f"{path}, line {reader.line_num}: more cells than the header has columns")
-            yield reader.line_num, row
+                raise SourceError(f"{path}, line {table.line_num}: more cells than the header has columns")
+            yield table.line_num, row
     except csv.Error as error:
-        raise SourceError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+        raise SourceError(f"{path}, line {table.line_num}: not CSV: {error}") from None
 
 
 def _parquet(path: Path) -> Iterator[Numbered]:

@@ -100,7 +100,9 @@ class _Gathered:
         if self.unwanted:
             yield f"{self.unwanted} rows are of another level"
         reasons = Counter(reject.reason for reject in self.rejects)
-        yield from (f"left out: {reason} ({count})" for reason, count in reasons.most_common(5))
+        first = {reject.reason: reject.row for reject in reversed(self.rejects)}
+        for reason, count in reasons.most_common(5):
+            yield f"left out: {reason} ({count}, the first in row {first[reason]})"
 
 
 def gather(

@@ -71,6 +71,8 @@ def load(
 def known(name: str) -> None:
     """Raise SourceError where `name` cannot be a source at all; nothing is fetched or read."""
     if name not in TABLE and Path(name).suffix.lower() not in files.SUFFIXES:
+        if Path(name).is_file():
+            files.reader(Path(name))  # refuses it by its suffix
         _named(name)
 
 

@@ -35,7 +35,18 @@ def doubted(column: str, values: Sequence[Any], steps: int) -> Iterator[str]:
 
 
 def _fine(value: Any) -> bool:
-    return value is None or value != value or rating(value) is not None  # noqa: PLR0124 - NaN alone differs from itself
+    return blank(value) or rating(value) is not None
+
+
+def whole(value: Any) -> int | None:
+    """Return a step's number, also where a column with gaps made it a float; None for what is none, a boolean too."""
+    number = type(value) is int or (type(value) is float and value.is_integer())
+    return int(value) if number else None
+
+
+def blank(value: Any) -> bool:
+    """Whether a cell holds nothing: null, or the NaN that tables have in its place."""
+    return value is None or bool(value != value)  # noqa: PLR0124 - NaN alone differs from itself
 
 
 def said(value: Any) -> str:

@@ -8,12 +8,11 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isnan
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from data import trees
 from data.records import Given
-from data.steps import BETWEEN, OPINIONS, Row, doubted, given, said
+from data.steps import BETWEEN, OPINIONS, Row, blank, doubted, given, said, whole
 
 TAG: Final = "ки"  # ends a step in Math-Shepherd's texts
 STEP_ONE: Final = re.compile("step 1:", re.IGNORECASE)  # begins the first one there
@@ -56,31 +55,20 @@ def _is_listed(row: Row) -> bool:
 
 def _listed(row: Row) -> Row:
     """Read ProcessBench (`label`: the first wrong step, what follows is unknown) and our JSON Lines (`labels`)."""
-    steps, label, between = row["steps"], _whole(row.get("label")), row.get("between")
+    steps, label, between = row["steps"], whole(row.get("label")), row.get("between")
     labels = row["labels"] if isinstance(row.get("labels"), list) else ()
-    if _is_step(label, len(steps)):
+    if label is not None and -1 <= label < len(steps):
         labels = [1] * len(steps) if label < 0 else [*[1] * label, 0, *[None] * (len(steps) - label - 1)]
     return {"solutions": [given(steps, labels, between if isinstance(between, str) else BETWEEN)]}
 
 
 def _listed_doubts(row: Row) -> Iterator[str]:
-    labels, label, steps = row.get("labels"), _whole(row.get("label")), len(row["steps"])
+    labels, label, steps = row.get("labels"), row.get("label"), len(row["steps"])
     if isinstance(labels, list):
         yield from doubted("labels", labels, steps)
-    if isinstance(label, int | float) and not _is_step(label, steps):
-        yield f"label: {label} is none of the {steps} steps (from 0; -1: no error)"
-
-
-def _whole(label: Any) -> Any:
-    """Return 2 for 2.0, and None for NaN: what pandas writes where a row of the column has no label."""
-    if isinstance(label, float) and isnan(label):
-        return None
-    return int(label) if isinstance(label, float) and label.is_integer() else label
-
-
-def _is_step(label: Any, steps: int) -> TypeGuard[int]:
-    """Whether a label is the first wrong step, or -1; true and false, which Python counts as 1 and 0, are none."""
-    return isinstance(label, int) and not isinstance(label, bool) and -1 <= label < steps
+    first = whole(label)
+    if not blank(label) and (first is None or not -1 <= first < steps):
+        yield f"label: {said(label)} is none of the {steps} steps (from 0; -1: no error)"
 
 
 def _is_trl(row: Row) -> bool:

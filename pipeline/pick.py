@@ -75,6 +75,9 @@ def _none(place: Place, wanted: Wanted) -> str:
     if not summary.solutions:
         return f"{place} holds no solution yet"
     some = next(_rows(place, Wanted()))["id"]
+    if wanted.id:
+        return f"{place} holds no solution {wanted.id!r}; ids look like {some!r}"
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in summary.reasons.most_common(8)) or "none"
-    what = f"{wanted.id!r}; ids look like {some!r}" if wanted.id else f"such as this; rejected are: {reasons}"
-    return f"{place} holds no solution {what}"
+    levels = sorted({row["level"] for row in _rows(place, Wanted()) if row["level"]}) if wanted.level else []
+    told = f"; levels are: {', '.join(levels) or 'none'}" if wanted.level else ""
+    return f"{place} holds no solution such as this; rejected are: {reasons}{told}"

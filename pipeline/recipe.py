@@ -93,7 +93,7 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
             raise SettingError(_missing(role))
         kind = engine.partition(":")[0]
         if engine and kind not in {known.partition(":")[0] for known in ENGINES}:
-            raise SettingError(f"{role}.engine={engine!r}: give one of {', '.join(ENGINES)}{_near(engine, ENGINES)}")
+            raise SettingError(f"{role}.engine={engine!r}: there is no such engine{_near(engine, ENGINES)}")
         if kind == "openai":
             address(engine)
         file = recipe.solutions == "given" and Path(recipe.data.source).suffix  # it may be one of arith's solutions
@@ -194,6 +194,8 @@ def _tables(tables: list[Any], path: list[str]) -> Iterator[Any]:
 
 def _told(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "tuple_type":
+        return f'{where}: give a list, such as [1, 2] or ["a"] (given: {fault["input"]!r})'
     if fault["type"] != "extra_forbidden":
         return f"{where}: {fault['msg']} (given: {fault['input']!r})"
     model: Any = Recipe

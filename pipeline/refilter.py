@@ -63,6 +63,7 @@ def _opened(old: Run, to: str, changed: Recipe) -> Run:
     place = places.at(to)
     if (place / run.FILE).exists():
         raise RunError(f"{place} holds a run already: give another --to")
+    run.own(place)
     fingerprint = changed.fingerprint(wordings(changed))
     return Run(uuid.uuid4().hex[:12], place, old.ledger, old.bits, fingerprint, changed)
 

@@ -25,7 +25,7 @@ from pipeline.crew import wordings
 from pipeline.settings import Recipe
 
 FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
-FILE, LEDGER, SKIPPED, MODELS = "run.json", "ledger", "skipped.jsonl", "models.json"
+FILE, LEDGER, SKIPPED, MODELS, CARD = "run.json", "ledger", "skipped.jsonl", "models.json", "README.md"
 GROWN = 2  # bits that a run may lack: shards are then four times as large as they should be
 _KEYS = re.compile("[^:/]+://[^@]*:[^@]*@")
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
@@ -66,6 +66,7 @@ def start(
     One in which nothing was asked yet, since no engine was there, is as new. `data`: facts about the source.
     """
     place = places.at(out)
+    own(place)
     fingerprint = recipe.fingerprint(wordings(recipe))
     known = _read(place)
     if known and not _begun(place, known):
@@ -100,6 +101,12 @@ def write(
     told |= {"refiltered": dict(refiltered)} if refiltered else {}
     told |= {"data": dict(data)} if data else {}
     (run.place / FILE).write(_text(told))
+
+
+def own(place: Place) -> None:
+    """Raise RunError where a run would write its card over a README.md of somebody else's."""
+    if (place / CARD).exists() and not (place / FILE).exists():
+        raise RunError(f"{place} is no run directory, and holds a {CARD} that would be lost: give a folder of its own")
 
 
 def find(out: str) -> Run:

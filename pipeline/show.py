@@ -9,7 +9,12 @@ from pipeline.replies import Heard
 GREEN, RED, GREY, BOLD, PLAIN = "\033[32m", "\033[31m", "\033[90m", "\033[1m", "\033[0m"
 BLOCKS = " ▏▎▍▌▋▊▉█"
 BAR = 4  # cells
-LEGEND = "j, r: first error by the judge, by rollouts; counted from 0"
+LEGEND = (
+    "✓ right   ✗ first error   · no label   j, r: first error by the judge, by rollouts; steps count from 0",
+    "3/8: so many rollouts from here reached the gold answer; +: sampling stopped early",
+    "inferred: from another step's number; graded: by the solution's own answer; skipped: nobody asked",
+)
+FROM_ONE = "a critique's own words count steps from 1"
 MARGIN = 24  # cells before a step's text
 Paint = Callable[[str, str], str]
 
@@ -30,7 +35,7 @@ def lines(row: Row, heard: Sequence[Heard] | None = None, *, colour: bool, width
     yield ""
     for index in range(len(row["steps"])):
         yield from _step(index, row, paint, width)
-    yield paint(LEGEND, GREY)
+    yield from (paint(line, GREY) for legend in LEGEND for line in _wrapped(legend, width))
     yield ""
     for line in _verdicts(row):
         yield from _wrapped(line, width)
@@ -64,7 +69,7 @@ def _verdicts(row: Row) -> Iterator[str]:
     yield f"answer {answer}   gold {gold}   {row['outcome']}"
     label, rolled, judged = (_said(row[f"{who}first_error"]) for who in ("", "mc_", "judge_"))
     yield f"first error   label {label}   rollouts {rolled}   judge {judged}"
-    votes = ", ".join(_said(vote) for vote in row["judge_votes"]) or "none"
+    votes = ", ".join(_said(vote) for vote in row["judge_votes"]) or "not asked"
     posterior = "" if row["posterior"] is None else f"   judge right with probability {row['posterior']:.3f}"
     yield f"votes {votes}   rollouts {row['tokens']['rollouts']}{posterior}"
 
@@ -77,6 +82,9 @@ def _words(heard: Sequence[Heard], paint: Paint, width: int | None) -> Iterator[
         yield ""
         yield paint(printable(f"judge {one.judge}: {one.reason or _said(one.first_error)}"), BOLD)
         yield from _wrapped(one.text, width)
+    if heard:
+        yield ""
+        yield paint(FROM_ONE, GREY)
 
 
 def _wrapped(text: str, width: int | None, margin: int = 0) -> Iterator[str]:

@@ -40,7 +40,7 @@ def row(  # noqa: PLR0917 - what tests vary
 
 def opened(out: Path, *parts: Sequence[Mapping[str, Any]]) -> Run:
     """A run of one shard each."""
-    chosen = recipe.build({"data": {"source": "made"}, "completer": {"plan": "none"}, "judge": [{"kind": "equations"}]})
+    chosen = recipe.build({"data": {"source": "made"}, "judge": [{"kind": "equations"}]})
     for number, rows in enumerate(parts):
         kept, rejected = ([dict(one) for one in rows if one["kept"] is side] for side in (True, False))
         packed = shards.pack(f"p{number:b}", schema.table(kept, {}), schema.table(rejected, {}), "digest")

@@ -144,6 +144,15 @@ def test_prices_make_money(made: Run, tmp_path: Path) -> None:
     assert "| `free` | 5 | 6 | 2,000,000 | 3,000,000 | not given |" in text
 
 
+def test_a_card_names_no_role_that_nobody_played(made: Run, tmp_path: Path) -> None:
+    plain = ["judge.kind=equations", "completer.plan=none", "consensus.rule=judge"]
+    unsampled = recipe.read("mine.jsonl", None, plain)  # every problem brought its solutions, so no engine was named
+    text = card.text(Run("i", shards.places.at(tmp_path), made.ledger, 0, "f", unsampled))
+    assert "| policy" not in text
+    assert "| completer" not in text
+    assert "| judge |  | `equations` |" in text
+
+
 def test_hostile_names_change_neither_front_matter_nor_tables(made: Run, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     hostile = rebuilt(

@@ -58,6 +58,8 @@ def wrong(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ([*SCRIPTED, "--recipe", "nowhere.toml"], "nowhere.toml"),
         (["status", "--out", "nowhere"], "holds no run"),
         (["show", "--out", "nowhere"], "holds no run"),
+        (["plan", "--problems", "-3"], "--problems=-3: give more than 0"),
+        (["plan", "--problems", "3", "--rate", "0"], "--rate=0: give more than 0"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(
@@ -195,6 +197,14 @@ def test_an_error_that_is_no_sentence_is_not_hidden(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(run, "find", broken)
     with pytest.raises(ZeroDivisionError):
         main(["status"])
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    run.start(str(tmp_path / "made"), recipe.read("scripted"), 1)
+    root = Path(__file__).parents[1]
+    command = f"{sys.executable} -m pipeline status --out {tmp_path / 'made'} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=root, capture_output=True, text=True, check=True)  # noqa: S603, S607 - the line above
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 def test_looking_imports_no_ray() -> None:

@@ -205,7 +205,7 @@ def test_credit_makes_another_recipe() -> None:
     [
         (["credit.policy=vllm:y"], "name that, too"),
         (["credit.reference=embedded"], "is the policy itself"),
-        (["credit.reference=gpt"], "give one of embedded"),
+        (["credit.reference=gpt"], "no such engine; there are embedded"),
         (["credit.reference=openai:m@http://h/v1#shown"], "cannot score a solution"),
         (["credit.reference=embedded:earlier", "data.source=gsm8k", "policy.engine=vllm:x", "judge.engine=vllm:x",
           "completer.engine=vllm:x"], "knows only DATASET=arith"),

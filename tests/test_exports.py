@@ -292,6 +292,8 @@ def test_a_solution_without_steps_is_in_no_format(tmp_path: Path, name: str) -> 
 def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no row can be written: no step has a label \(1\)"):
         written(sealed(tmp_path / "a", row(error=None)), "trl", side="rejected")
+    with pytest.raises(RunError, match="rejected rows have no label of the run's own: see --threshold"):
+        export(at(tmp_path / "a"), str(tmp_path / "x"), "trl", Labels(), side="all")
     with pytest.raises(RunError, match="it has no rejected row"):
         written(sealed(tmp_path / "b", row()), "trl", side="rejected")
 

@@ -1,6 +1,7 @@
-"""The architecture, read from the source: floors, the one home of each big library, sizes, names, nothing evaluated."""
+"""The architecture, read from the source: floors, homes of big libraries, sizes, names, nothing evaluated, links."""
 
 import ast
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -157,6 +158,14 @@ def test_nothing_is_evaluated_or_unpickled(path: Path) -> None:
     names = {called(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
     imported = {part for name in imports(path) for part in name.split(".")}
     assert not EVALUATORS & (names | imported)
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")], ids=str
+)
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 def test_the_entry_point_defines_nothing() -> None:

@@ -1,6 +1,7 @@
 """Label quality: claims, confidences and prefixes held against the truth, by hand and on scripted and real labels."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from test_summary import RIGHT, WRONG
 from test_summary import row as solution
 
 from bench.finished import finished
+from data.errors import RunError
 from data.records import NO_ERROR
 from data.schema import Row
 from pipeline.cli import main
@@ -107,6 +109,8 @@ def test_judges_are_held_against_people(tmp_path: Path) -> None:
 def test_people_are_not_held_against_themselves(tmp_path: Path) -> None:
     made = human(tmp_path, [{"problem": "P", "steps": ["a", "b"], "label": 0}], "judge.kind=given")
     assert {name for name, _ in labels.measure(made).claims} == {"rollouts"}
+    with pytest.raises(RunError, match="nobody but its dataset labelled it"):
+        labels.evaluate(Namespace(run=str(made.place), json=None))
 
 
 def test_where_nothing_is_known_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

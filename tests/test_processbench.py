@@ -144,6 +144,14 @@ def test_missing_and_null_predictions_are_counted_as_undecided(tmp_path: Path) -
     assert benchmark.missing({"a": KNOWN["a"]}, said) is None
 
 
+def test_numbers_that_a_table_made_floats_are_read(tmp_path: Path) -> None:
+    rows = {"id": "a", "first_error": 1.0}, {"id": "b", "first_error": float("nan")}
+    assert benchmark.predictions(written(tmp_path / "said.jsonl", *rows), KNOWN).said == {"a": 1, "b": None}
+    (case,) = benchmark.cases([written(tmp_path / "gsm8k.jsonl", row(label=1.0))]).values()
+    assert case.truth == 1
+    assert type(case.truth) is int
+
+
 def measured(tmp_path: Path, rows: list[object], said: list[object], *more: str) -> dict[str, Any]:
     data = written(tmp_path / "gsm8k.jsonl", *rows)
     told = written(tmp_path / "mine.jsonl", *said)

@@ -114,6 +114,8 @@ def test_an_unknown_setting_names_the_nearest(override: str, told: str) -> None:
         ("data.limit=0", r"data\.limit: .*greater than or equal to 1 \(given: 0\)"),
         ("data.limit=many", r"data\.limit: .*integer.*\(given: 'many'\)"),
         ("data.limit=", r"data\.limit: .*integer"),
+        ("data.levels=easy", r"data\.levels: give a list, such as .*\(given: 'easy'\)"),
+        ("data.pass_rate=0.5", r"data\.pass_rate: give a list"),
         ("data=3", r"data: .*given: 3"),
         ("judge=3", r"judge: .*given: 3"),
         ("policy=[]", r"policy: .*at least 1"),

@@ -142,6 +142,9 @@ def test_a_run_is_never_written_over(old: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds a run already"):
         refilter(str(old), str(old), ["consensus.rule=mc"])
     assert (old / "manifest.jsonl").read_bytes() == before
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(RunError, match=r"holds a README\.md that would be lost"):
+        refilter(str(old), str(tmp_path), [])
     with pytest.raises(RunError, match="holds no run"):
         refilter(str(tmp_path / "none"), str(tmp_path / "new"), [])
 

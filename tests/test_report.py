@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bench.finished import finished
 from data import places, schema
 from data.errors import RunError
 from data.schema import Row
+from pipeline import recipe
 from pipeline.cli import main
 from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
@@ -99,6 +101,13 @@ def test_judge_and_rollouts_meet_in_one_cell(judge: int | None, rollouts: int | 
     cells = [one for line in shown["rows"] for one in line["cells"]]
     assert sum(one["count"] for one in cells) == 1
     assert all(sum(one["span"] for one in line["cells"]) == len(shown["head"]) for line in shown["rows"])
+
+
+def test_without_rollouts_nothing_is_said_of_how_judge_and_rollouts_agree(tmp_path: Path) -> None:
+    made = opened(tmp_path, [row()])
+    assert told(Path(page.write(made).path))["matrix"]
+    alone = replace(made, recipe=recipe.changed(made.recipe, ["completer.plan=none"]))
+    assert told(Path(page.write(alone).path))["matrix"] is None
 
 
 def test_hit_rates_are_pooled_by_step_and_outcome_over_rolled_prefixes_alone() -> None:

@@ -229,6 +229,18 @@ def test_a_folder_without_a_run_says_how_to_make_one(tmp_path: Path) -> None:
         run.find(str(tmp_path / "nothing"))
 
 
+def test_somebody_elses_readme_is_not_written_over(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("mine")
+    with pytest.raises(RunError, match=r"holds a README\.md that would be lost: give a folder of its own"):
+        start(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["README.md"]
+    readme.unlink()
+    start(tmp_path)
+    readme.write_text("the run's card")
+    start(tmp_path)
+
+
 def test_what_shards_say_of_their_making_has_no_times_paths_or_places(tmp_path: Path) -> None:
     here, there = start(tmp_path / "here"), start(tmp_path / "there", "cluster.workers=2")
     assert here.metadata() == there.metadata()

@@ -73,7 +73,7 @@ def test_the_same_problem_written_otherwise_counts_once(tmp_path: Path) -> None:
     assert [problem.text for problem in loaded.problems] == ["What is $2+2$?", "What is $2-2$?"]
     assert [(one.row, one.reason, one.match) for one in loaded.rejects] == [(2, REPEATED, "row 1")]
     assert loaded.facts["repeated"] == 1
-    assert f"left out: {REPEATED} (1)" in loaded.notes
+    assert f"left out: {REPEATED} (1, the first in row 2)" in loaded.notes
     assert len(load(write(tmp_path, *rows), select=Selection(deduplicate=False)).problems) == 3
     assert len(load(write(tmp_path, *rows), 2, select=Selection()).problems) == 2
 

@@ -80,6 +80,8 @@ def test_steps_stand_with_their_evidence_and_marks() -> None:
     assert "answer 4   gold 3   different" in text
     assert "first error   label step 1   rollouts step 1   judge step 1" in text
     assert "votes step 1, unknown   rollouts 16" in text
+    assert all(line in text for line in show.LEGEND)
+    assert show.FROM_ONE not in text  # nobody's words are shown
 
 
 def test_what_is_missing_is_said_to_be_so() -> None:
@@ -96,7 +98,7 @@ def test_what_is_missing_is_said_to_be_so() -> None:
     assert "rejected: judge_undecided" in text
     assert "answer none   gold none" in text
     assert "first error   label unknown   rollouts none   judge unknown" in text
-    assert "votes none" in text
+    assert "votes not asked" in text  # a vote of "none" is one for no error
 
 
 def test_a_solution_without_steps_can_be_shown() -> None:
@@ -169,6 +171,7 @@ def test_judges_words_are_shown_and_drive_nothing() -> None:
     assert "judge 0: step 1" in text
     assert "It is wrong." in text
     assert "judge 1: no conclusion" in text
+    assert show.FROM_ONE in text
     assert "\x1b[2J" not in text
     assert all(c.isprintable() or c in "\n\t" for c in re.sub(r"\x1b\[\d+m", "", text))
 
@@ -249,3 +252,5 @@ def test_chance_finds_every_one_that_fits_and_the_same_again(tmp_path: Path) -> 
 def test_where_none_fits_the_reasons_there_are_are_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no solution such as this; rejected are: judge_later 1, judge_undecided 1"):
         picked(some(tmp_path), kept=False, reason="judge_sooner")
+    with pytest.raises(RunError, match=r"judge_undecided 1; levels are: hard"):
+        picked(at(tmp_path), level="middling")

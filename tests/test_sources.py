@@ -2,6 +2,7 @@
 
 import csv
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,10 @@ def test_lone_surrogates_become_valid_text(tmp_path: Path) -> None:
         ("toy.csv", b"problem,answer\na,1\nb,2,3\n", "toy.csv, line 3: more cells"),
         ("toy.csv", b"problem,answer\na,1\ncaf\xe9,2\n", "toy.csv, line 3: not UTF-8"),
         ("toy.csv", b"problem,answer\n", "holds no rows"),
+        ("toy.csv", b"problem,a,,a,\np,1,2,3,\n", "toy.csv, line 1: several columns are called 'a'"),
+        ("toy.json", b'\n{\n "rows": [{"problem": "a"}]\n}\n', "toy.json, line 2: one object over many lines"),
         ("toy.parquet", b"PAR1 or not", "not Parquet"),
-        ("toy.txt", b"a", "no dataset|no reader"),
+        ("toy.txt", b"a", "toy.txt: no reader for .txt; use .jsonl"),
     ],
 )
 def test_a_file_that_is_not_what_it_says_is_named_with_its_line(
@@ -154,6 +157,12 @@ def test_a_file_that_is_not_what_it_says_is_named_with_its_line(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=message):
         load(str(tmp_path / name))
+
+
+def test_a_file_of_another_kind_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "toy.tsv").write_text("problem")
+    with pytest.raises(SourceError, match=r"no reader for \.tsv"):
+        sources.known(str(tmp_path / "toy.tsv"))
 
 
 def test_a_missing_file_is_missing_not_a_dataset_of_the_hub(tmp_path: Path) -> None:
@@ -210,6 +219,13 @@ def test_a_solution_that_is_no_text_is_told_and_the_others_stay(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize("steps", [[{"text": "a"}, {"text": "b"}], [1, 2], ["a", None]])
+def test_steps_that_are_no_texts_are_no_solutions_each(tmp_path: Path, steps: list[Any]) -> None:
+    path = write(tmp_path, {"problem": "p", "steps": steps, "response": "c"})
+    assert "row 1: steps: a list of steps holds texts alone" in refused(path)
+    assert given(load(path, columns={"solutions": "response"})) == [Given("c")]
+
+
 def test_a_row_without_its_solution_is_told(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, {"problem": "p", "response": "a"}, {"problem": "q", "response": None}))
     assert [(one.row, one.reason) for one in loaded.rejects] == [(2, "no solution given")]
@@ -225,6 +241,7 @@ def test_a_row_without_its_solution_is_told(tmp_path: Path) -> None:
         (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}", "in the last \\boxed"),
         (r"\boxed{1", r"\boxed{1", "as it stands"),
         (27.0, "27", "as it stands"),
+        (Decimal("4.50"), "4.50", "as it stands"),
         (0, "0", "as it stands"),
         (0.5, "0.5", "as it stands"),
         (["3", "4"], "3, 4", "as it stands"),
@@ -261,11 +278,18 @@ def test_a_row_without_a_problem_is_rejected_and_the_rest_goes_on(tmp_path: Path
     loaded = load(write(tmp_path, {"problem": "p", "answer": "1"}, {"problem": text, "answer": "2"}))
     assert len(loaded.problems) == 1
     assert [(one.row, one.reason) for one in loaded.rejects] == [(2, "no problem text in problem")]
-    assert "left out: no problem text in problem (1)" in loaded.notes
+    assert "left out: no problem text in problem (1, the first in row 2)" in loaded.notes
 
 
 def test_a_source_of_which_no_row_can_be_used_is_an_error(tmp_path: Path) -> None:
     assert "no row can be used; the first: row 1: no problem text" in refused(write(tmp_path, {"problem": None}))
+
+
+def test_a_gold_answer_inside_an_object_is_asked_for_by_its_name(tmp_path: Path) -> None:
+    path = write(tmp_path, {"problem": "p", "answer": {"value": 4}})
+    (reject,) = load(path).rejects
+    assert reject.reason == "answer is no text or number; what lies in an object is named OBJECT.FIELD"
+    assert load(path, columns={"gold": "answer.value"}).problems[0].gold == "4"
 
 
 def test_a_missing_gold_answer_keeps_the_problem(tmp_path: Path) -> None:

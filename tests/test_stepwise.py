@@ -1,6 +1,7 @@
 """Step data of others as a source: steps and labels stay what the dataset made them, and become what a run labels."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,7 @@ def test_a_row_that_is_not_like_its_neighbours_is_left_out_with_a_reason(tmp_pat
         (BENCH | {"label": 3}, ["label: 3 is none of the 3 steps (from 0; -1: no error)"]),
         (BENCH | {"label": float("nan")}, []),
         (BENCH | {"label": 1.5}, ["label: 1.5 is none of the 3 steps (from 0; -1: no error)"]),
+        (BENCH | {"label": "1"}, ["label: '1' is none of the 3 steps (from 0; -1: no error)"]),
         (BENCH | {"label": True}, ["label: True is none of the 3 steps (from 0; -1: no error)"]),
         (BENCH | {"labels": [1, 0]}, ["labels: 2 values for 3 steps, so none is taken"]),
         (BENCH | {"labels": [1, 2, None]}, ["labels: 2 is no label from 0 to 1"]),
@@ -196,7 +198,9 @@ def test_labels_that_cannot_be_meant_are_told_with_row_and_column(tmp_path: Path
     assert len(loaded.problems) == 1
 
 
-@pytest.mark.parametrize("row", [PRM800K, SHEPHERD, APS, ROLLED, TREE, BENCH, TRL])
+@pytest.mark.parametrize(
+    "row", [PRM800K, SHEPHERD, APS, ROLLED, TREE, BENCH, TRL, BENCH | {"label": None}, BENCH | {"label": math.nan}]
+)
 def test_sound_labels_have_no_faults(tmp_path: Path, row: Row) -> None:
     assert load(write(tmp_path, row)).rejects == ()
 

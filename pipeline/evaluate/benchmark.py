@@ -16,6 +16,7 @@ from data.errors import RunError, SourceError
 from data.places import Place
 from data.records import NO_ERROR, Trace
 from data.schema import Row
+from data.steps import blank, whole
 from judges.given import Given
 from stages.processbench import Case, Prediction
 
@@ -75,11 +76,12 @@ def _case(row: Mapping[str, Any], subset: str, where: str) -> Case:
     name, steps, label, right = (row.get(key) for key in ("id", "steps", "label", "final_answer_correct"))
     if not isinstance(name, str | int) or not isinstance(steps, list) or not steps:
         raise SourceError(f"{where}: no ProcessBench row: it needs id, steps and label")
-    if type(label) is not int or not NO_ERROR <= label < len(steps):
+    first = whole(label)
+    if first is None or not NO_ERROR <= first < len(steps):
         raise SourceError(
             f"{where}: label {label!r}: the first wrong one of {len(steps)} steps, from 0, or -1 for none"
         )
-    return Case(str(name), subset, label, len(steps), right if isinstance(right, bool) else None)
+    return Case(str(name), subset, first, len(steps), right if isinstance(right, bool) else None)
 
 
 def predictions(path: Path, known: Mapping[str, Case]) -> Predictions:
@@ -105,9 +107,10 @@ def predictions(path: Path, known: Mapping[str, Case]) -> Predictions:
 def _read(row: Mapping[str, Any], case: Case, read: Predictions, where: str) -> None:
     if "first_error" in row:
         said = row["first_error"]
-        if said is not None and (type(said) is not int or not NO_ERROR <= said < case.steps):
+        first = None if blank(said) else whole(said)
+        if not blank(said) and (first is None or not NO_ERROR <= first < case.steps):
             raise SourceError(f"{where}: first_error {said!r}, but {case.id!r} has {case.steps} steps, from 0")
-        read.said[case.id] = said
+        read.said[case.id] = first
         return
     scores = row.get("scores")
     if not isinstance(scores, list) or not all(map(_finite, scores)):

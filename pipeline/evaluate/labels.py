@@ -55,7 +55,12 @@ def add(experiments: Any) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Hold a run's labels against the truth, and print the tables."""
-    found = measure(run.find(options.run))
+    made = run.find(options.run)
+    found = measure(made)
+    if not any(found.claims.values()) and not found.rates:
+        raise RunError(
+            f"{made.place}: nobody but its dataset labelled it; run it with a judge, or rollouts, to compare"
+        )
     for title, rows in tables(found):
         print("\n".join(["", title, "", *table.lines(rows)]))
     table.write(options.json, told(found))

@@ -65,7 +65,10 @@ def export(
                 lengths.count(written)
         if not made.written:
             told = ", ".join(f"{reason} ({count:,})" for reason, count in made.unfit.most_common())
-            raise RunError(f"{run}: no row can be written: {told or f'it has no {side} row'}")
+            own = "; rejected rows have no label of the run's own: see --threshold, --given" * (
+                labels.way == "recorded"
+            )
+            raise RunError(f"{run}: no row can be written: {told + own if told else f'it has no {side} row'}")
     return made
 
 

@@ -21,7 +21,7 @@ from pipeline.run import Run
 from pipeline.settings import Recipe
 from pipeline.summary import Summary, summarise
 
-FILE = "README.md"
+FILE = run.CARD
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 REASONS = 12  # a table's longest list of reasons
 

@@ -11,7 +11,7 @@ from pipeline.crew import wordings
 from pipeline.publish import public
 from pipeline.publish.markdown import block, code, table
 from pipeline.run import Run
-from pipeline.settings import Recipe, Sampling
+from pipeline.settings import Policy, Recipe, Sampling
 from pipeline.summary import Summary
 
 
@@ -88,7 +88,7 @@ def cost(made: Run, summary: Summary) -> Iterator[str]:
 
 
 def _roles(recipe: Recipe) -> Iterator[tuple[str, ...]]:
-    for policy in recipe.policy if recipe.solutions != "given" else ():
+    for policy in _solvers(recipe):
         yield "policy", _engine(policy.engine), f"{policy.samples} a problem", _sampling(policy.sampling)
     completer = recipe.completer
     if completer.plan != "none":
@@ -105,6 +105,11 @@ def _roles(recipe: Recipe) -> Iterator[tuple[str, ...]]:
     if credit := recipe.credit if recipe.credit.reference else None:
         whose = _engine(credit.policy) or "the policies"
         yield "process rewards", f"{whose} against {_engine(credit.reference)}", f"eta {credit.eta:g}", ""
+
+
+def _solvers(recipe: Recipe) -> list[Policy]:
+    """Return the policies that may have solved something: one without an engine left that to the dataset."""
+    return [] if recipe.solutions == "given" else [policy for policy in recipe.policy if policy.engine]
 
 
 def _engine(specification: str) -> str:
@@ -126,8 +131,9 @@ def _sampling(sampling: Sampling) -> str:
 def _prompts(recipe: Recipe) -> Iterator[tuple[str, ...]]:
     for one in wordings(recipe):
         yield "judge", code(one)
-    systems = [("policy", policy.system) for policy in recipe.policy if recipe.solutions != "given"]
-    for role, system in [*systems, ("completer", recipe.completer.system)]:
+    systems = [("policy", policy.system) for policy in _solvers(recipe)]
+    systems += [("completer", recipe.completer.system)] if recipe.completer.plan != "none" else []
+    for role, system in systems:
         if system:
             yield f"{role}, system", code(hashlib.sha256(system.encode()).hexdigest()[:16])
 

@@ -164,7 +164,7 @@ def _steps(order: list[str]) -> Spec:
         "sort": order,
         "scale": {"domain": order},
         "title": _STEP,
-        "axis": {"labelOverlap": "parity"},
+        "axis": {"labelOverlap": "parity", "labelSeparation": 4},
     }
 
 

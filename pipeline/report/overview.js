@@ -73,6 +73,6 @@ function overview() {
   at('facts').append(data.facts);
   at('tiles').append(...data.tiles.map(tile));
   const [first, ...others] = charts.map(({ chart, place }) => card(chart.title, chart.note, place));
-  at('cards').append(first, matrix(data.matrix), ...others, ...data.tables.map(table));
+  at('cards').append(first, ...(data.matrix ? [matrix(data.matrix)] : []), ...others, ...data.tables.map(table));
   window.addEventListener('resize', show);
 }

@@ -81,7 +81,7 @@ def _told(run: Run, counts: Counts, sample: Sample) -> dict[str, Any]:
         "facts": _facts(run),
         "tiles": overview.tiles(counts, _skipped(run.place), budget.cost(paid)),
         "charts": charts.charts(counts),
-        "matrix": overview.matrix(counts),
+        "matrix": None if run.recipe.completer.plan == "none" else overview.matrix(counts),
         "tables": overview.tables(counts, scores, paid, budget),
         "solutions": solutions,
         "formulas": [_formula(one) for one in formulas.found],

@@ -20,12 +20,15 @@ def add(verbs: Any) -> None:
 
 def plan(options: argparse.Namespace) -> int:
     """Forecast a whole dataset from a finished pilot."""
+    for name, value in (("problems", options.problems), ("rate", options.rate)):
+        if value is not None and value <= 0:
+            raise SettingError(f"--{name}={value:g}: give more than 0")
     pilot = run.find(options.out)
     data = pilot.recipe.data
     problems = options.problems
     if problems is None:
         if data.source in {"arith", "scripted"}:
-            raise SettingError(f"{data.source} has as many problems as are asked for: give --problems")
+            raise SettingError(f"{data.source} has as many problems as are asked for: give PROBLEMS=N, or --problems N")
         problems = len(
             synth.load(pilot.recipe.model_copy(update={"data": data.model_copy(update={"limit": None})})).problems
         )
