@@ -4,6 +4,7 @@ A written file appears whole or not at all: locally by a temporary name, fsync a
 """
 
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -17,6 +18,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from data.errors import RunError, SettingError
+
+_ALMOST = re.compile(r"[a-z]\w+:/(?!/)")  # `s3:/bucket/run`; one letter may be a drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def at(where: "str | Path | Place") -> Place:
     """Return the place a path or URI names; relative paths are resolved at once. Raises SettingError for a bad URI."""
     if isinstance(where, Place):
         return where
+    if _ALMOST.match(str(where)):
+        raise SettingError(f"{where} is no URI, and hardly a path: write two slashes, s3://bucket/run, or ./ before it")
     if "://" not in str(where):
         return Place(fs.LocalFileSystem(), str(Path(where).resolve()), local=True)
     try:

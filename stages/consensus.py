@@ -62,8 +62,10 @@ class Settings:
     error: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold < 1 or (self.progress is not None and not 0 < self.progress <= 1):
-            raise SettingError(f"consensus needs 0 <= threshold < 1 and 0 < progress <= 1, not {self}")
+        if not 0 <= self.threshold < 1:
+            raise SettingError(f"threshold is a share of hits, from 0 (any hit) to less than 1, not {self.threshold:g}")
+        if self.progress is not None and not 0 < self.progress <= 1:
+            raise SettingError(f"progress is a share of the rate before, above 0 up to 1, not {self.progress:g}")
         if self.progress is not None and (self.threshold or self.rule == "every_step"):
             raise SettingError("progress compares neighbours: it excludes a threshold and the rule every_step")
         if not 0 < self.error < 0.5:

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray._private import parameter
 
 from data.errors import SettingError
 from pipeline.cluster import connection
@@ -37,3 +38,11 @@ def test_what_fits_passes(gpus: Mapping[str, int]) -> None:
 def test_what_would_wait_for_ever_is_refused(cpus: int, gpus: Mapping[str, int], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         preflight(Cluster(cpus=cpus), gpus)
+
+
+def test_ray_knows_the_setting_that_has_its_agent_take_any_port() -> None:
+    """Else a run that was killed starts 4 s later, without a word: see `_any_port`."""
+    usual = parameter.RayParams
+    with connection._any_port():
+        assert parameter.RayParams().dashboard_agent_listen_port == 0
+    assert parameter.RayParams is usual

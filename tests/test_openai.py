@@ -100,6 +100,8 @@ def without(*names: str) -> Fault:
         ("openai:gpt-x", Address("gpt-x", None, None)),
         ("openai:Qwen/Qwen3-8B@http://h:8000/v1", Address("Qwen/Qwen3-8B", "http://h:8000/v1", None)),
         ("openai:@cf/meta/llama@https://h/v1#shown", Address("@cf/meta/llama", "https://h/v1", "shown")),
+        ("openai:@cf/x:7b", Address("@cf/x:7b", None, None)),
+        ("openai:ft:gpt-x:org::id", Address("ft:gpt-x:org::id", None, None)),
         ("openai:m#exact", Address("m", None, "exact")),
         ("openai:m@http://[::1]:80/v1", Address("m", "http://[::1]:80/v1", None)),
     ],
@@ -111,7 +113,8 @@ def test_a_specification_is_taken_apart(text: str, expected: Address) -> None:
 @pytest.mark.parametrize(
     "text",
     ["openai", "openai:", "openai:@http://h/v1", "openai:a b", "openai:m@http://h:99999/v1", "openai:m@http:///v1",
-     "openai:m@http://user:pass@h/v1", "openai:m@https://h/v1?key=abc", "openai:m@http://h/v1#other", "openai:m@http://h:x/v1"],
+     "openai:m@http://user:pass@h/v1", "openai:m@https://h/v1?key=abc", "openai:m@http://h/v1#other", "openai:m@http://h:x/v1",
+     "openai:m@localhost:8000/v1", "openai:m@localhost/v1", "openai:m@pass:1@10.0.0.1:80"],
 )  # fmt: skip
 def test_what_is_no_endpoint_or_holds_a_secret_is_refused(text: str) -> None:
     with pytest.raises(SettingError) as caught:
@@ -157,6 +160,15 @@ def test_the_url_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
             return engine.model
 
         assert asyncio.run(main()) == "openai:scripted"
+
+
+def test_the_sdks_headers_go_along_but_tell_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
+    with served() as server:
+        reply(server)
+        assert server.headers[-1]["openai-organization"] == "org-1"
+        assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
+        assert not [name for name in server.headers[-1] if "stainless" in name or name == "openai-project"]
 
 
 def test_the_key_is_asked_for_where_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

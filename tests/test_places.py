@@ -27,6 +27,12 @@ def test_what_cannot_be_opened_is_named_without_its_keys(uri: str) -> None:
     assert str(error.value).startswith(uri.partition("://")[0] + "://")
 
 
+def test_a_uri_with_one_slash_is_no_folder_here() -> None:
+    with pytest.raises(SettingError, match="two slashes"):
+        at("s3:/bucket/run")
+    assert at("./s3:/bucket").local
+
+
 def test_a_name_within_a_uri_stands_before_its_options() -> None:
     assert places.within("runs/x/", "ledger") == "runs/x/ledger"
     assert places.within("s3://bucket/run", "ledger") == "s3://bucket/run/ledger"

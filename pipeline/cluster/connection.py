@@ -5,8 +5,11 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from inspect import signature
 
 import ray
+from ray._private import parameter
 
 from data.errors import RunError, SettingError
 from pipeline.machine_settings import Cluster
@@ -40,7 +43,12 @@ def connected(address: str | None) -> Iterator[None]:
     local = address is None and "RAY_ADDRESS" not in os.environ  # said aloud: Ray would join any cluster it finds here
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init("local" if local else address, include_dashboard=False if local else None, logging_level=logging.ERROR)
+        with _any_port():
+            ray.init(
+                "local" if local else address,
+                include_dashboard=False if local else None,
+                logging_level=logging.ERROR,
+            )
     except Exception as error:
         what = f"reached at {address}: check cluster.address" if address else "started: is this machine too busy?"
         raise RunError(f"Ray could not be {what} ({error})") from error
@@ -49,3 +57,18 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _any_port() -> Iterator[None]:
+    """Have a Ray that is started here take any port for its agent, as `ray start` can be told and `ray.init` cannot.
+
+    The agent of a driver that was killed keeps the usual port for a minute, and the next one would try it for 4 s.
+    """
+    usual = parameter.RayParams
+    if "dashboard_agent_listen_port" in signature(usual).parameters:
+        parameter.RayParams = partial(usual, dashboard_agent_listen_port=0)
+    try:
+        yield
+    finally:
+        parameter.RayParams = usual

@@ -14,6 +14,7 @@ from pipeline.engines.chat import Continuing
 _NAME: Final = re.compile(
     r"openai:(?P<model>(?:(?!@https?://)[^\s#])+)(?:@(?P<url>https?://[^\s#]*))?(?:#(?P<continuing>exact|shown|plain))?"
 )
+_HOST: Final = re.compile(r"@[^@/]*:\d+(?:/|$)|@localhost(?:/|$)")  # what a model's name does not end in
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ def address(specification: str) -> Address:
     found = _NAME.fullmatch(specification)
     if not found:
         raise SettingError(f"{specification!r} is no endpoint: write openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
+    if not found["url"] and (host := _HOST.search(found["model"])):
+        raise SettingError(f"an endpoint's URL begins with http:// or https://: write one before {host[0][1:]}")
     continuing: Continuing | None = found["continuing"]  # type: ignore[assignment]  # by the pattern
     if found["url"]:
         check(found["url"])

@@ -63,9 +63,8 @@ class OpenAI:
             check(url)
         self._key = _key(url)
         with openai.OpenAI(api_key=self._key, base_url=url) as sdk:
-            told = {**sdk.default_headers, **sdk.auth_headers}  # those it omits are marked by a type of its own
             self._url = str(sdk.base_url).rstrip("/")
-            self._link = Link({name: value for name, value in told.items() if isinstance(value, str)})
+            self._link = Link(_headers({**sdk.default_headers, **sdk.auth_headers}))
         self._dialect: Dialect | None = None
         self._connecting = asyncio.Lock()
         self._answered = False
@@ -226,6 +225,12 @@ def _key(url: str | None) -> str:
     if not (key.isascii() and key.isprintable()):
         raise SettingError("OPENAI_API_KEY holds characters that no key has")
     return key or NO_KEY
+
+
+def _headers(told: Mapping[str, object]) -> dict[str, str]:
+    """Return the SDK's headers, less those it marks as omitted, and those that tell of this machine."""
+    said = {name: value for name, value in told.items() if isinstance(value, str)}
+    return {name: value for name, value in said.items() if not name.lower().startswith("x-stainless-")}
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
