@@ -8,6 +8,7 @@ distilabel (bench/peers.py), from the first request the server sees to the last.
 
 import argparse
 import asyncio
+import gc
 import json
 import socket
 import statistics
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from bench import peers, table
 from bench.kills import ROOT, free_port
 from data import scripted
 from data.asks import Ask, Message
+from pipeline import garbage
 from pipeline.engines import chat
 from pipeline.engines.openai import OpenAI
 from pipeline.limiter import Limited, Limits
@@ -55,46 +57,57 @@ def asks(count: int) -> list[Ask]:
     return [Ask((Message("user", problem.text),)) for problem in scripted.problems(count)]
 
 
+async def pace(todo: list[Ask], at_once: int, one: Callable[[Ask], Awaitable[object]]) -> float:
+    """Return the asks per second that come back, where so many are asked at once, as solutions in hand do."""
+    left, started = iter(todo), time.perf_counter()
+
+    async def hand() -> None:
+        for ask in left:
+            await one(ask)
+
+    await asyncio.gather(*(hand() for _ in range(at_once)))
+    return len(todo) / (time.perf_counter() - started)
+
+
 async def bare(url: str, todo: list[Ask], in_flight: int) -> float:
     """Return the requests per second of aiohttp."""
-    room, link = asyncio.Semaphore(in_flight), aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=link) as client:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
 
         async def one(ask: Ask) -> None:
-            async with room, client.post(f"{url}/chat/completions", json=chat.body("scripted", ask, DIALECT)) as answer:
+            async with client.post(f"{url}/chat/completions", json=chat.body("scripted", ask, DIALECT)) as answer:
                 chat.samples(await answer.json(), ask, DIALECT)
 
-        started = time.perf_counter()
-        await asyncio.gather(*map(one, todo))
-        return len(todo) / (time.perf_counter() - started)
+        return await pace(todo, in_flight, one)
 
 
 async def sdk(url: str, todo: list[Ask], in_flight: int) -> float:
     """Return the requests per second of the openai SDK with its aiohttp transport, without its models of answers."""
-    room, unlimited = asyncio.Semaphore(in_flight), type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=0)
+    unlimited = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=0)
     transport = openai.DefaultAioHttpClient(limits=unlimited)
     async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0, http_client=transport) as client:
 
         async def one(ask: Ask) -> None:
-            async with room:
-                body = chat.body("scripted", ask, DIALECT)
-                answer: Any = await client.post("/chat/completions", body=body, cast_to=object)
-                chat.samples(answer, ask, DIALECT)
+            body = chat.body("scripted", ask, DIALECT)
+            answer: Any = await client.post("/chat/completions", body=body, cast_to=object)
+            chat.samples(answer, ask, DIALECT)
 
-        started = time.perf_counter()
-        await asyncio.gather(*map(one, todo))
-        return len(todo) / (time.perf_counter() - started)
+        return await pace(todo, in_flight, one)
 
 
 async def ours(url: str, todo: list[Ask], in_flight: int) -> float:
-    """Return the requests per second of our engine behind its limiter."""
+    """Return the requests per second of our engine behind its limiter, of whom twice as much is asked at once.
+
+    With garbage as in an engine's process.
+    """
+    usual = gc.get_threshold()
+    garbage.seldom()
     engine = OpenAI(f"openai:scripted@{url}")
     limited = Limited(engine, Limits(most=in_flight))
     await limited.connect()
-    started = time.perf_counter()
-    await asyncio.gather(*map(limited.reply, todo))
-    rate = len(todo) / (time.perf_counter() - started)
+    rate = await pace(todo, 2 * in_flight, limited.reply)
     await engine.close()
+    gc.set_threshold(*usual)
+    gc.unfreeze()
     return rate
 
 
@@ -133,16 +146,14 @@ def main() -> None:
     """Print all, number by number, and write them down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--in-flight", type=int, nargs="+", default=[64, 512, 2048])
-    parser.add_argument(
-        "--rounds", type=int, default=40, help="requests are so many times those in flight, at most 20,000"
-    )
+    parser.add_argument("--rounds", type=int, default=40, help="requests are so many times those in flight")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--peers", action="store_true", help="datatrove and distilabel, too")
     parser.add_argument("--latency", type=float, default=0.1, help="seconds until the server answers")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for in_flight in options.in_flight:
-        todo = asks(min(20_000, options.rounds * in_flight))
+        todo = asks(options.rounds * in_flight)
         turns = []
         for _ in range(options.turns):
             with tempfile.TemporaryDirectory() as name, server(Path(name), options.latency) as url:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from data.asks import Ask, Message, Reply
 from data.errors import Died, Refused, SettingError
-from pipeline import logs
+from pipeline import garbage, logs
 from pipeline.engines.make import make
 from pipeline.limiter import Limited
 from pipeline.occupancy import Occupancy
@@ -23,6 +23,7 @@ class EngineActor:
 
     def __init__(self, specification: str, recipe: Recipe, gpus: int) -> None:
         self._records = logs.keep(specification)
+        garbage.seldom()
         self._occupancy = Occupancy()
         self._specification, self._recipe, self._gpus = specification, recipe, gpus
 

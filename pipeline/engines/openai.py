@@ -90,7 +90,7 @@ class OpenAI:
         samples: list[Sample] = []
         prompt = 0
         while len(samples) < ask.n:
-            rest = replace(ask, first=ask.first + len(samples), n=ask.n - len(samples))
+            rest = replace(ask, first=ask.first + len(samples), n=ask.n - len(samples)) if samples else ask
             answer, dialect = await self._ask(rest)
             with _reading():
                 got = chat.samples(answer, rest, dialect)
