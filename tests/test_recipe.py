@@ -135,7 +135,7 @@ def test_an_unknown_setting_names_the_nearest(override: str, told: str) -> None:
         ("split=blnk", r"split = 'blnk' is unknown; did you mean 'blank'\?"),
         ("split=regex:(", "not a regular expression"),
         ("split=tokens:0", "a number above 0"),
-        ("consensus.threshold=2", "0 <= threshold < 1"),
+        ("consensus.threshold=2", "threshold is a share of hits"),
         ("consensus.error=0", "0 < error < 0.5"),
         ("completer.give_up=0.99", r"give_up < 1 - error"),
         ("completer.width=1", "0 < width < 1"),
