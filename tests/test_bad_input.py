@@ -81,7 +81,7 @@ ROWS: list[dict[str, Any]] = [
     {"id": "problem a number", "problem": 5, "gold": "2", "solutions": ["skipped"]},
     {},
 ]
-SKIPPED = 11  # 3 of "some unusable", the third "twice", and each of the last 7 rows once
+SKIPPED = 12  # 3 of "some unusable", the third "twice", the gold that is an object, and each of the last 7 rows once
 
 
 def synthesise(dataset: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:

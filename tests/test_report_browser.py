@@ -137,10 +137,10 @@ def test_keys_filters_search_and_addresses_choose_solutions(browser: Any, figure
     assert seen.page.inner_text("#found").startswith("1 of 13")
     press("Escape")
     press("?")
-    assert seen.page.is_visible("#help")
+    seen.page.wait_for_selector("#help", state="visible")
     press("Escape")
     press("o")
-    assert seen.page.is_visible("#figures")
+    seen.page.wait_for_selector("#figures", state="visible")
     seen.charts()
     assert seen.quiet(), seen.said
 
