@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,25 @@ def test_the_directory_loads_in_one_call_a_side(made: Run, tmp_path: Path) -> No
     assert not any(rejected["kept"])
 
 
+def test_a_run_is_not_taken_for_an_older_one_of_its_name(made: Run, tmp_path: Path) -> None:
+    """`datasets` keeps what it has loaded by the folder's name and its configs, wherever and whatever that was."""
+    cache = str(tmp_path / "cache")
+    told: list[set[str]] = []
+    for folder, side in (("here", "labelled"), ("there", "rejected")):
+        place = shards.places.at(tmp_path / folder / "arith")
+        for number, found in enumerate(shards.tables(made.place, side)):
+            packed = shards.pack(f"p{number}", found, found.slice(0, 0), "d")
+            shards.enter(place, shards.seal(place, packed))
+        shards.settle(place, list(shards.sealed(place)))
+        card.write(replace(made, place=place))
+        told.append(set(datasets.load_dataset(place.path, cache_dir=cache)["train"]["id"]))
+        assert told[-1] == set(shards.read(place)["id"].to_pylist())
+    assert not told[0] & told[1]
+
+
 def test_the_front_matter_is_what_the_hub_reads(made: Run) -> None:
     told = front(card.text(made))
-    assert told["configs"] == card.configs()
+    assert told["configs"] == card.configs(made.place)
     assert told["size_categories"] == ["n<1K"]
     assert told["source_datasets"] == ["original"]
     assert "license" not in told
@@ -167,7 +184,7 @@ def test_hostile_names_change_neither_front_matter_nor_tables(made: Run, tmp_pat
     text = card.text(opened)
     told = front(text)
     assert told["license"] == HOSTILE
-    assert told["configs"] == card.configs()
+    assert told["configs"] == card.configs(opened.place)
     body = text.partition("---\n\n")[2]
     assert len(re.findall(r"^# ", body, re.MULTILINE)) == 1  # the title
     outside = re.sub(r"^(`{3,}).*?^\1$", "", body, flags=re.MULTILINE | re.DOTALL)

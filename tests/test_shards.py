@@ -62,7 +62,9 @@ def test_a_shard_from_before_a_column_came_reads_with_nulls(tmp_path: Path) -> N
 
 
 def loaded(root: Path, tmp_path: Path, *name: str) -> datasets.Dataset:
-    (root / "README.md").write_text(f"---\n{json.dumps({'configs': card.configs()})}\n---\n# A run\n")
+    (root / "README.md").write_text(
+        f"---\n{json.dumps({'configs': card.configs(shards.places.at(root))})}\n---\n# A run\n"
+    )
     return datasets.load_dataset(str(root), *name, split="train", cache_dir=str(tmp_path / "cache"))
 
 

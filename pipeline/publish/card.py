@@ -4,6 +4,7 @@ Written when a run begins and when it ends, from what the run directory holds; n
 as code, since nobody knows what is in them.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -43,33 +44,37 @@ def text(made: Run) -> str:
         _limits(made.recipe, told.get("data") or {}),
     )
     body = "\n\n".join("\n".join(part) for part in parts)
-    return f"---\n{_front(made.recipe, summary)}\n---\n\n{body}\n"
+    return f"---\n{_front(made, summary)}\n---\n\n{body}\n"
 
 
-def configs() -> list[dict[str, Any]]:
+def configs(place: Place) -> list[dict[str, Any]]:
     """Return the front matter's `configs`.
 
-    With them `load_dataset(run)` gives the labelled rows and `load_dataset(run, "rejected")` the others.
+    With them `load_dataset(run)` gives the labelled rows and `load_dataset(run, "rejected")` the others. What they hold
+    goes into the description: `datasets` keeps what it has loaded under the folder's name and these configs alone, and
+    would give an older run's rows for those of a newer one of that name.
     """
+    seals = sorted((seal.part, *map(seal.sha256, shards.SIDES)) for seal in shards.sealed(place).values())
+    holding = f"shards {hashlib.sha256(json.dumps(seals).encode()).hexdigest()[:16]}"
     files = {side: [{"split": "train", "path": f"{side}/*.parquet"}] for side in shards.SIDES}
     kept, others = shards.SIDES
     return [
-        {"config_name": kept, "default": True, "data_files": files[kept]},
-        {"config_name": others, "data_files": files[others]},
+        {"config_name": kept, "default": True, "data_files": files[kept], "description": holding},
+        {"config_name": others, "data_files": files[others], "description": holding},
     ]
 
 
-def _front(recipe: Recipe, summary: Summary) -> str:
+def _front(made: Run, summary: Summary) -> str:
     from huggingface_hub import DatasetCardData  # noqa: PLC0415 - takes a while to import; only a card that is written needs it
 
     size = next((name for most, name in SIZES if summary.solutions < most), "n>10M")
     told = DatasetCardData(
-        license=recipe.license,
+        license=made.recipe.license,
         task_categories=["token-classification"],
         tags=["process-reward-model", "step-labels", "math"],
         size_categories=[size],
-        source_datasets=_sources(recipe.data.source),
-        configs=configs(),
+        source_datasets=_sources(made.recipe.data.source),
+        configs=configs(made.place),
     )
     return str(told.to_yaml(line_break="\n"))
 
