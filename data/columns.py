@@ -218,7 +218,7 @@ def _word(value: Any) -> str | None:
         return ", ".join(word for word in words if word) or None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if value != value or not isinstance(value, str | int | float | Decimal):  # noqa: PLR0124 - NaN alone differs from itself
+    if steps.blank(value) or not isinstance(value, str | int | float | Decimal):
         return None
     return clean(str(value)).strip() or None
 
