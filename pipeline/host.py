@@ -1,13 +1,14 @@
 """One copy of an engine, in a process of its own. `pipeline/cluster/` makes it an actor, found by its name."""
 
+import asyncio
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, TypeVar
 
 from data.asks import Ask, Message, Reply
-from data.errors import Died, Refused, SettingError
+from data.errors import Died, Refused, SettingError, Unavailable
 from pipeline import garbage, logs
 from pipeline.engines.make import make
 from pipeline.limiter import Limited
@@ -16,6 +17,7 @@ from pipeline.settings import Recipe
 from stages.engine import Engine, Scores
 
 T = TypeVar("T")
+LAST_WORDS = 1.0  # seconds in which all who wait for a dead engine learn that it died of what was asked together
 
 
 class EngineActor:
@@ -25,6 +27,7 @@ class EngineActor:
         self._records = logs.keep(specification)
         garbage.seldom()
         self._occupancy = Occupancy()
+        self._dying: asyncio.TimerHandle | None = None
         self._specification, self._recipe, self._gpus = specification, recipe, gpus
 
     @cached_property
@@ -41,13 +44,13 @@ class EngineActor:
 
     async def reply(self, ask: Ask, model: str) -> Reply:
         """Answer as the engine does. Raises SettingError where it is no longer `model`, after a restart."""
-        reply = await self._alive(self._engine.reply(ask))
+        reply = await self._alive(lambda: self._engine.reply(ask))
         self._same(model)
         return reply
 
     async def score(self, ask: Ask, text: str, model: str) -> Scores:
         """Score as the engine does. Raises as `reply`."""
-        scores = await self._alive(self._engine.score(ask, text))
+        scores = await self._alive(lambda: self._engine.score(ask, text))
         self._same(model)
         return scores
 
@@ -81,10 +84,14 @@ class EngineActor:
         if self._engine.model != model:
             raise SettingError(f"{model} has become {self._engine.model} while the run went on")
 
-    async def _alive(self, answer: Awaitable[T]) -> T:
+    async def _alive(self, ask: Callable[[], Awaitable[T]]) -> T:
+        if self._dying:
+            raise Unavailable(f"{self._specification} is being started again")
         try:
             with self._occupancy.one():
-                return await answer
-        except Died:
-            logging.getLogger(__name__).exception("%s died; it is started again", self._specification)
-            os._exit(1)  # Ray starts the actor again, on any node that has room
+                return await ask()
+        except Died as error:
+            if not self._dying:
+                logging.getLogger(__name__).warning("%s died, and is started again: %s", self._specification, error)
+                self._dying = asyncio.get_running_loop().call_later(LAST_WORDS, os._exit, 1)
+            raise  # Ray starts the actor again, on any node that has room

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol, TypeVar
 
-from data.asks import Ask, Reply
+from data.asks import Ask, Reply, Sample
 from data.errors import Refused, Unavailable
 from pipeline.pace import Pace
 from stages.engine import Engine, Scores
@@ -23,13 +23,12 @@ from stages.engine import Engine, Scores
 Kind = Literal["busy", "absent", "broken"]
 T = TypeVar("T")
 
-BACKOFF = (
-    0.5,
-    8.0,
-)  # the longest wait after a first failure, and after any: beyond that, pace and parking do the waiting
+_logger = logging.getLogger(__name__)
+BACKOFF = 0.5, 8.0  # the longest wait after a first failure, and after any: then pace and parking do the waiting
 PROBE = 1.0, 10.0  # between looks whether an endpoint is back: at first, and at most; each half as long again
 MANY, FEW, LONG = 20, 5, 10.0  # failures in a row after which an endpoint counts as down: many, or few in long seconds
 MEMORY = 100  # requests over which the share of failures is taken
+REFUSED: Final = Sample("", "error", 0)  # stands for one of an ask's samples
 CHANCE = 1e-9  # of an ask failing so often at that share, below which it is the ask's fault
 
 
@@ -131,8 +130,14 @@ class Limited:
             return await self._patiently(lambda: self._engine.reply(ask), _worth)
         starts = range(0, ask.n, most)
         parts = [replace(ask, first=ask.first + start, n=min(most, ask.n - start)) for start in starts]
-        replies = await asyncio.gather(*(self.reply(part) for part in parts))
-        return Reply(tuple(sample for reply in replies for sample in reply.samples), replies[0].prompt_tokens)
+        ends = await asyncio.gather(*(self.reply(part) for part in parts), return_exceptions=True)
+        replies = [end for end in ends if isinstance(end, Reply)]
+        for end in ends:  # where only some are refused, the others were paid for
+            if isinstance(end, BaseException) and not (replies and isinstance(end, Refused)):
+                raise end
+        pairs = zip(ends, parts, strict=True)
+        told = [end.samples if isinstance(end, Reply) else (REFUSED,) * part.n for end, part in pairs]
+        return Reply(tuple(itertools.chain(*told)), replies[0].prompt_tokens)
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Return the endpoint's scores."""
@@ -214,7 +219,7 @@ class Limited:
     def _alive(self) -> None:
         """Somebody is there: forget all that spoke against it."""
         if self._counts.down_since is not None:
-            _log().warning("%s answers again after %.0f s", self._engine.name, _now() - self._counts.down_since)
+            _logger.warning("%s answers again after %.0f s", self._engine.name, _now() - self._counts.down_since)
             self._pace.calm()
         self._answers += 1
         self._share -= self._share / MEMORY
@@ -247,7 +252,7 @@ class Limited:
         if self._counts.down_since is None:
             self._counts.down_since = self._failing_since
             text = "%s is down (%s): its work waits for it, up to %.0f s"
-            _log().warning(text, self._engine.name, failure, self._limits.patience)
+            _logger.warning(text, self._engine.name, failure, self._limits.patience)
         self._parked_at = _now()
         wait, self._probe = self._probe, min(PROBE[1], self._probe * 1.5)
         return wait
@@ -293,7 +298,3 @@ def _worth(reply: Reply) -> int:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _log() -> logging.Logger:
-    return logging.getLogger(__name__)

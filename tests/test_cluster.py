@@ -139,6 +139,16 @@ def test_faults_are_reasons_and_end_no_run(tmp_path: Path) -> None:
     assert all(row["answer"] is None and row["outcome"] == "undecided" for row in rows(out) if row["cut"])
 
 
+def test_a_question_that_kills_the_engine_whenever_it_is_asked_costs_its_own_rows(tmp_path: Path) -> None:
+    few = ["--dataset", "scripted", "--limit", "6", "--set", "policy.0.samples=1"]
+    said("synth", tmp_path / "well", *few)
+    said("synth", tmp_path / "run", *few, "--set", "scripted.deadly=0.047")  # one of the questions
+    well = {row["id"]: row for row in rows(tmp_path / "well")}
+    lost = [row for row in rows(tmp_path / "run") if row != well[row["id"]]]
+    assert [row["reason"] for row in lost] == ["refused"]
+    whole(tmp_path / "run", 6)
+
+
 def test_an_endpoint_never_has_more_in_flight_than_allowed_over_all_workers(tmp_path: Path) -> None:
     with served(latency=0.05) as server:
         engine = f"openai:scripted@{server.url}"

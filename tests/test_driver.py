@@ -1,6 +1,8 @@
 """The driver on a Ray that is played: while a run stops, while engines start, and where actors or answers are lost."""
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +12,10 @@ from typing import Any
 import pytest
 from ray.exceptions import ObjectLostError, RayActorError
 
+from bench import virtual
 from data import sources
 from data.asks import Ask, Message, Reply, Sample
-from data.errors import RunError
+from data.errors import Died, Refused, RunError, SettingError, Unavailable
 from pipeline import recipe, run
 from pipeline.cluster import driver, workers
 from pipeline.cluster.driver import ATTEMPTS, Driver
@@ -160,6 +163,33 @@ def test_an_engine_that_dies_whenever_it_starts_ends_a_run(tmp_path: Path, playe
     assert driving(tmp_path).work()
 
 
+def test_what_is_in_flight_when_a_run_fails_comes_back_and_is_recorded(tmp_path: Path, played: Played) -> None:
+    played.worker.label = Method([SettingError("no such key"), ...])
+    played.worker.drain = Method([None])
+    driven = driving(tmp_path)
+
+    def show(*_: object) -> None:
+        """Have the shards in hand end as those of a drained worker do, once it is asked to drain."""
+        if played.worker.drain.calls:
+            for ref in (ref for seat in driven._seats for ref in seat.parts):
+                ref.value = None
+
+    driven.show = show
+    with pytest.raises(SettingError, match="no such key"):
+        driven.work()
+    assert played.worker.drain.calls
+    assert not any(seat.parts for seat in driven._seats)
+
+
+def test_a_run_that_fails_waits_for_nobody_for_ever(
+    tmp_path: Path, played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "RESCUE", 0.05)
+    played.worker.label = Method([SettingError("no such key"), ...])
+    with pytest.raises(SettingError, match="no such key"):
+        driving(tmp_path).work()
+
+
 def test_a_shard_that_is_lost_with_the_node_that_held_it_is_given_out_again(tmp_path: Path, played: Played) -> None:
     played.worker.label = Method([GONE, None])
     driven = driving(tmp_path)
@@ -181,3 +211,47 @@ def test_a_reply_that_is_lost_with_the_node_that_held_it_is_asked_for_again(monk
     monkeypatch.setattr(workers, "_actor", lambda _: actor)
     remote = Remote("scripted", 60, ["scripted/0"])
     assert asyncio.run(remote.reply(Ask((Message("user", "2 + 2?"),)))).samples[0].text == "4"
+
+
+@dataclass
+class Mortal:
+    """An engine's actor that is up again at once, after dying of a deadly question and of all asked beside it."""
+
+    deadly: str
+    lives: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+
+    async def reply(self, ask: Ask, _: str) -> Reply:
+        life, text = self.lives, ask.messages[0].content
+        self.asked[text] += 1
+        await asyncio.sleep(random.random() / 100)
+        self.lives += life == self.lives and self.deadly in text
+        if life != self.lives:
+            raise Died("the engine has died")
+        return Reply((Sample(text, "stop", 1),), 3)
+
+
+def asking(monkeypatch: pytest.MonkeyPatch, actor: Mortal, count: int, patience: float = 60) -> list[Any]:
+    """Ask an engine `count` questions at once, in no real time, and return replies and errors."""
+    monkeypatch.setattr(workers, "_actor", lambda _: SimpleNamespace(reply=SimpleNamespace(remote=actor.reply)))
+    remote = Remote("mortal", patience, ["mortal/0"])
+
+    async def all_of() -> list[Any]:
+        asks = (remote.reply(Ask((Message("user", f"question {i}"),))) for i in range(count))
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    return virtual.run(all_of())
+
+
+def test_a_question_the_engine_dies_of_is_refused_and_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = Mortal("question 77")
+    ends = asking(monkeypatch, actor, 200)
+    assert str(ends[77]) == f"mortal died {workers.GUILTY} times while it was asked this"
+    assert isinstance(ends[77], Refused)
+    assert actor.lives == workers.GUILTY
+    assert all(isinstance(end, Reply) for index, end in enumerate(ends) if index != 77)
+
+
+def test_an_engine_that_dies_of_anything_blames_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = asking(monkeypatch, Mortal(""), 20)
+    assert {type(end) for end in ends} == {Unavailable}

@@ -417,9 +417,17 @@ def test_an_endpoint_that_gives_one_sample_a_request_is_asked_for_each() -> None
     assert sorted((one.first, one.n) for one in fake.asks) == [(i, 1) for i in range(3, 11)]
 
 
-def test_one_sample_that_is_refused_refuses_the_ask() -> None:
+def test_a_sample_that_is_refused_costs_none_of_the_others() -> None:
     fake = Fake(failing(None, None, Refused("no"), seconds=1), most=1)
-    with pytest.raises(Refused):
+    reply = run(Limited(fake).reply(ask(0, n=8)))
+    assert [sample.finish for sample in reply.samples] == ["stop", "stop", "error", *["stop"] * 5]
+    assert reply.samples[2].text == ""
+    assert reply.prompt_tokens == 5
+
+
+def test_an_ask_all_of_whose_samples_are_refused_is_refused() -> None:
+    fake = Fake(failing(*[Refused("no")] * 8), most=1)
+    with pytest.raises(Refused, match="no"):
         run(Limited(fake).reply(ask(0, n=8)))
     assert fake.flying == 0
 

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 
 from data import shards
-from data.errors import RunError, SettingError
+from data.errors import PipelineError, RunError, SettingError
 from data.records import Task
 from data.shards import Packed
 from pipeline import logs, run
@@ -27,6 +27,7 @@ from pipeline.watch import Stall
 
 _logger = logging.getLogger(__name__)
 ATTEMPTS = 5  # times a shard's worker may die, or an engine as it starts
+RESCUE = 60.0  # seconds that a run which has failed waits for what is in flight
 BEAT, LOOK = 0.5, 5.0  # seconds between looks at the workers, and at the engines' health
 
 
@@ -55,7 +56,11 @@ class Driver:
         self._log, self._records = Log(self.run.place, self.run.id, driver), logs.keep("driver")
         try:
             self._start(driver)
-            done = self._work()
+            try:
+                done = self._work()
+            except PipelineError:
+                self._rescue()
+                raise
             _logger.info("finished" if done else "stopped")
         except BaseException as error:
             _logger.info("ended: %s: %s", type(error).__name__, error)
@@ -73,7 +78,7 @@ class Driver:
         while waiting or any(seat.parts for seat in self._seats):
             if self.stopping() and not drained:
                 _logger.info("stopping: nothing new is asked")
-                _done([seat.actor.drain.remote() for seat in self._seats if seat.started], BEAT, every=True)
+                self._drain()
                 waiting, drained = [], True
             self._join()
             self._give(waiting)
@@ -85,6 +90,20 @@ class Driver:
             self._meters.set(now, self._health, self.run.id)
             stall.look(now, now.held)
         return not drained
+
+    def _drain(self) -> None:
+        _done([seat.actor.drain.remote() for seat in self._seats if seat.started], BEAT, every=True)
+
+    def _rescue(self) -> None:
+        """Have what is in flight recorded where one shard has ended the run, but wait only so long for it."""
+        _logger.info("ending: what is in flight is waited for, up to %.0f s", RESCUE)
+        self._drain()
+        end = time.monotonic() + RESCUE
+        while any(seat.parts for seat in self._seats) and time.monotonic() < end:
+            for ref in _done([ref for seat in self._seats for ref in seat.parts], BEAT):
+                with suppress(Exception):  # one reason is enough
+                    self._finish(ref)
+            self.show(self._count(), self._health)
 
     def _start(self, driver: str) -> None:
         """Ask for all actors, and wait for one copy of each engine, unless the run is to stop before."""

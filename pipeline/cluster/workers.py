@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,8 +14,8 @@ from typing import Any
 import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
-from data.asks import Ask, Reply
-from data.errors import PipelineError, Unavailable
+from data.asks import Ask, Message, Reply, Sampling
+from data.errors import Died, PipelineError, Refused, Unavailable
 from data.records import Task
 from data.shards import Packed
 from pipeline import logs
@@ -29,6 +28,8 @@ from stages.engine import Scores
 
 Actor = Any  # a handle on an actor: its methods are made at run time
 LOST = RayActorError, ObjectLostError  # what is raised where an actor died, or the node that still held its answer
+FEW, ALONE, GUILTY = 2, 4, 6  # deaths of an engine while asked the same: then with few others, alone, never again
+HARMLESS = Ask((Message("user", "What is 1 + 1?"),), sampling=Sampling(max_tokens=1))
 Fleet = Mapping[str, tuple[str, tuple[str, ...]]]  # specification -> its model, and the names of its copies that are up
 
 
@@ -41,6 +42,8 @@ class Remote:
     names: Sequence[str] = ()
     _flying: Counter[str] = field(default_factory=Counter)
     _down: bool = False
+    _few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
+    _alone: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def reply(self, ask: Ask) -> Reply:
         """Return the engine's reply. Raises Unavailable where patience ends."""
@@ -53,20 +56,24 @@ class Remote:
         return scores
 
     async def _asked(self, ask: Ask, send: Callable[[Actor], Awaitable[Any]]) -> Any:
-        end = time.monotonic() + self.patience
+        clock = asyncio.get_running_loop().time
+        end, deaths, row = clock() + self.patience, 0, 0
         for attempt in itertools.count():
-            pause = min(30.0, 0.25 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.5)
+            pause = min(30.0, 0.25 * 2 ** min(row, 10)) * random.uniform(0.5, 1.5)
             name = choose(ask.messages[-1].content, self.names, self._flying, attempt)
             self._flying[name] += 1
             try:
                 with plainly():
-                    answer = await send(_actor(name))
+                    answer = await (self._suspected(send, name, deaths) if deaths >= FEW else send(_actor(name)))
                 self._down = False
             except GaveUp:
                 raise  # its limiter has been patient already
             except (Unavailable, *LOST) as error:
                 self._warn(error)
-                if time.monotonic() + pause > end:
+                deaths, row = (deaths + 1, 0) if isinstance(error, Died) else (deaths, row + 1)
+                if deaths >= GUILTY:
+                    raise Refused(f"{self.model} died {deaths} times while it was asked this") from error
+                if clock() + pause > end:
                     raise Unavailable(f"{self.model} did not answer for {self.patience:g} s: {error}") from error
             else:
                 return answer
@@ -74,6 +81,21 @@ class Remote:
                 self._flying[name] -= 1
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the count has no end")
+
+    async def _suspected(self, send: Callable[[Actor], Awaitable[Any]], name: str, deaths: int) -> Any:
+        """Send what an engine has died of, or beside what it died of, once it has answered something harmless.
+
+        With few others, so that not all who were there are there again; in the end alone.
+        """
+        async with self._alone if deaths >= ALONE else self._few:
+            try:
+                with plainly():
+                    await _actor(name).reply.remote(HARMLESS, self.model)
+            except Died as error:
+                raise Unavailable(f"{self.model} died of a harmless question") from error
+            except Refused:
+                pass  # an answer, too
+            return await send(_actor(name))
 
     def _warn(self, error: Exception) -> None:
         """Say once that the engine does not answer, not once for each ask that waits for it."""

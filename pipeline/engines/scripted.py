@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from data.asks import Ask, Finish, Reply, Sample, key
-from data.errors import Refused, SettingError, Unavailable
+from data.errors import Died, Refused, SettingError, Unavailable
 from data.records import NO_ERROR
 from data.scripted import answer, problem_in, progress, step, truth
 from stages.engine import Scores
 
 _PARAGRAPH: Final = re.compile(r"<paragraph_(\d{1,4})>")
-_RATES: Final = ("right", "repair", "judge_hit", "judge_alarm", "truncated", "garbled", "unavailable", "refused")
-_UNHEARD: Final = {"unavailable", "wait", "token_wait"}  # settings that change when a reply comes, not what it says
+_FAULTS: Final = ("truncated", "garbled", "unavailable", "refused", "deadly")
+_RATES: Final = ("right", "repair", "judge_hit", "judge_alarm", *_FAULTS)
+_UNHEARD: Final = {"unavailable", "deadly", "wait", "token_wait"}  # change when a reply comes, if ever; not its words
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Script:
     garbled: float = 0.0
     unavailable: float = 0.0
     refused: float = 0.0
+    deadly: float = 0.0
     step_tokens: int = 71
     wait: float = 0.0
     token_wait: float = 0.0
@@ -63,6 +65,7 @@ class Scripted:
     script: Script = DEFAULT
     model: str = field(init=False)
     _failed: set[bytes] = field(init=False, default_factory=set)
+    _dead: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         heard = (f"{name}={value}" for name, value in asdict(self.script).items() if name not in _UNHEARD)
@@ -75,6 +78,8 @@ class Scripted:
         seconds = self.script.wait + self.script.token_wait * max((sample.tokens for sample in samples), default=0)
         if seconds:
             await asyncio.sleep(seconds)
+        if self._dead:
+            raise Died(f"{self.model} has died")
         return Reply(samples, self._length(_prompt(ask)))
 
     async def score(self, ask: Ask, text: str) -> Scores:
@@ -88,7 +93,7 @@ class Scripted:
         return Scores(words, tuple(logprobs))
 
     def _fail(self, ask: Ask) -> None:
-        """Raise what this ask is fated to; one fate for all its samples, so `first` and `n` play no part."""
+        """Raise what this ask is fated to, or die of it; one fate for all samples, so `first` and `n` play no part."""
         fate = key(self.model, ask, -1)
         rng = random.Random(fate)
         if rng.random() < self.script.refused:
@@ -96,6 +101,7 @@ class Scripted:
         if rng.random() < self.script.unavailable and fate not in self._failed:
             self._failed.add(fate)
             raise Unavailable(f"{self.model} is not available, ask again")
+        self._dead = self._dead or rng.random() < self.script.deadly
 
     def _sample(self, ask: Ask, index: int) -> Sample:
         """At temperature 0 all samples are the same."""
