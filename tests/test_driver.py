@@ -252,6 +252,9 @@ def test_a_question_the_engine_dies_of_is_refused_and_costs_no_other(monkeypatch
     assert all(isinstance(end, Reply) for index, end in enumerate(ends) if index != 77)
 
 
-def test_an_engine_that_dies_of_anything_blames_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = asking(monkeypatch, Mortal(""), 20)
+def test_an_engine_that_dies_of_anything_blames_no_question(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = asking(monkeypatch, Mortal(""), 20, patience=600)
     assert {type(end) for end in ends} == {Unavailable}
+    assert 5 <= len(caplog.records) <= 10  # once a minute

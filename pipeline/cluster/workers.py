@@ -41,7 +41,7 @@ class Remote:
     patience: float
     names: Sequence[str] = ()
     _flying: Counter[str] = field(default_factory=Counter)
-    _down: bool = False
+    _quiet: float = 0.0  # until when nothing is said of its failures
     _few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
     _alone: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
@@ -65,11 +65,10 @@ class Remote:
             try:
                 with plainly():
                     answer = await (self._suspected(send, name, deaths) if deaths >= FEW else send(_actor(name)))
-                self._down = False
             except GaveUp:
                 raise  # its limiter has been patient already
             except (Unavailable, *LOST) as error:
-                self._warn(error)
+                self._warn(error, clock())
                 deaths, row = (deaths + 1, 0) if isinstance(error, Died) else (deaths, row + 1)
                 if deaths >= GUILTY:
                     raise Refused(f"{self.model} died {deaths} times while it was asked this") from error
@@ -97,11 +96,11 @@ class Remote:
                 pass  # an answer, too
             return await send(_actor(name))
 
-    def _warn(self, error: Exception) -> None:
-        """Say once that the engine does not answer, not once for each ask that waits for it."""
-        if not self._down and isinstance(error, LOST):
+    def _warn(self, error: Exception, now: float) -> None:
+        """Say at most once a minute that the engine does not answer, not once for each ask that waits for it."""
+        if now >= self._quiet:
             logging.getLogger(__name__).warning("%s does not answer, and is asked again: %s", self.model, error)
-            self._down = True
+            self._quiet = now + 60
 
 
 @cache
