@@ -11,28 +11,29 @@ from pipeline.model import card, sampled, vocabulary
 from pipeline.model.export import export
 from pipeline.model.train import Training
 
-ROUND = 7.0  # minutes between exports, and between looks at the model's own solutions
-READY = 0.6  # of the budget: before, its solutions are not worth judging
+STEPS = 8000  # in all
+ROUND = 400  # steps between exports, and between looks at the model's own solutions
+READY = 0.6  # of the steps: before, its solutions are not worth judging
 SENSIBLE = 0.2  # of its solutions must be right: judging babble teaches nothing
 SHARES = {"easy": 200, "medium": 300, "hard": 200}
 
 
 def main() -> None:
-    """Train for `--minutes` in all, then write the model's files and its card to `--out`."""
+    """Train for `--steps` in all, then write the model's files and its card to `--out`."""
     options = _options()
     options.build.mkdir(parents=True, exist_ok=True)
-    training = Training(options.build, vocabulary.tokenizer(), options.minutes)
+    training = Training(options.build, vocabulary.tokenizer(), options.steps)
     while training.progress < 1:
         told = refresh(training, options.build / "export") if training.progress > READY else {}
         told |= training.run(ROUND)
         print(json.dumps({"progress": round(training.progress, 3), **told}), flush=True)  # noqa: T201 - the log
     export(training.model, training.tokenizer, options.out)
-    card.write(options.out, Embedded(options.out), steps=training.steps)
+    card.write(options.out, Embedded(options.out), steps=training.done)
 
 
 def refresh(training: Training, exported: Path) -> dict[str, float]:
     """Sample train problems with the model as it is now: its own slips are what its judge must learn to see."""
-    start = training.steps * 1000
+    start = training.done * 1000
     export(training.model, training.tokenizer, exported)
     problems = [p for level, count in SHARES.items() for p in world.problems(level, count, "train", start)]
     engine = Embedded(exported)
@@ -48,7 +49,7 @@ def refresh(training: Training, exported: Path) -> dict[str, float]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pipeline.model", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=100.0, help="time to train, all runs together")
+    parser.add_argument("--steps", type=int, default=STEPS, help="to train for, all runs together")
     parser.add_argument("--build", type=Path, default=Path("build/model"), help="where the checkpoint is kept")
     parser.add_argument("--out", type=Path, default=FOLDER, help="where the finished model goes")
     return parser.parse_args()

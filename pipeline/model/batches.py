@@ -18,7 +18,7 @@ IGNORED = -100
 TOKENS = 6144  # a batch, padding included
 COMPARING = 0.1
 HASTE = 0.2  # of the solver's examples make something up, as real corpora do: else it hardly errs once it has learnt
-LOOKING_UP = 0.08  # of the budget: about twice what it took
+LOOKING_UP = 0.08  # of the steps: about twice what it took
 _LEVELS = {"easy": (0.6, 0.34), "medium": (0.3, 0.38), "hard": (0.1, 0.28)}  # share at the start, at the end
 
 

@@ -1,9 +1,10 @@
-"""Trains the small model from scratch within a budget of minutes; interrupted, it goes on from its last checkpoint.
+"""Trains the small model from scratch in a number of steps; interrupted, it goes on from its last checkpoint.
 
 One loss has three parts: the text of right steps and of replies; at the end of each step shown to the judge, its
 verdict, read one layer below the top, so that the reply can look it up there.
 """
 
+import itertools
 import math
 import random
 import time
@@ -52,11 +53,11 @@ def losses(model: Qwen2ForCausalLM, batch: Batch) -> tuple[torch.Tensor, torch.T
 
 
 class Training:
-    """A model, its optimisers and how far they have come (`spent` seconds of `budget`), kept in `folder`."""
+    """A model, its optimisers and how far they have come (`done` steps of `steps`), kept in `folder`."""
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, minutes: float) -> None:
+    def __init__(self, folder: Path, tokenizer: Tokenizer, steps: int) -> None:
         torch.manual_seed(0)
-        self.file, self.tokenizer, self.budget = folder / "checkpoint.pt", tokenizer, minutes * 60
+        self.file, self.tokenizer, self.steps = folder / "checkpoint.pt", tokenizer, steps
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = Qwen2ForCausalLM(config(tokenizer.get_vocab_size())).to(self.device)
         matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
@@ -65,31 +66,30 @@ class Training:
             ("matrices", Muon(matrices, weight_decay=0.05)),
             ("rest", torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.01)),
         ]
-        self.spent, self.steps = 0.0, 0
+        self.done = 0
         self.sampled: list[Solved] = []
         if self.file.exists():
             self._restore()
 
     @property
     def progress(self) -> float:
-        """Share of the budget that is spent, 0 to 1."""
-        return min(1.0, self.spent / self.budget)
+        """Share of the steps that are done, 0 to 1."""
+        return min(1.0, self.done / self.steps)
 
-    def run(self, minutes: float) -> dict[str, float]:
-        """Train for `minutes` (or to the end of the budget), save, and return the mean losses."""
-        end, sums, count = min(self.spent + minutes * 60, self.budget), [0.0, 0.0], 0
-        rng = random.Random(f"corpus/{self.steps}")
-        while self.spent < end:
-            for batch in batches(self.tokenizer, rng, self.progress, self.sampled):
-                started = time.monotonic()
+    def run(self, steps: int) -> dict[str, float]:
+        """Train for `steps` (or to the end), save, and return the mean losses and seconds a step."""
+        first, end, sums, started = self.done, min(self.done + steps, self.steps), [0.0, 0.0], time.monotonic()
+        rng = random.Random(f"corpus/{first}")
+        while self.done < end:
+            for batch in itertools.islice(batches(self.tokenizer, rng, self.progress, self.sampled), end - self.done):
                 sums = [a + b for a, b in zip(sums, self._step(batch), strict=True)]
-                count += 1
-                self.spent += time.monotonic() - started
         self._save()
-        return {"steps": self.steps, "text": sums[0] / max(count, 1), "verdict": sums[1] / max(count, 1)}
+        count = max(1, self.done - first)
+        means = {"text": sums[0] / count, "verdict": sums[1] / count, "seconds": (time.monotonic() - started) / count}
+        return {"steps": self.done, **means}
 
     def _step(self, batch: Batch) -> tuple[float, float]:
-        warm, decay = min(1.0, (self.steps + 1) / 100), 0.5 * (1 + math.cos(math.pi * self.progress))
+        warm, decay = min(1.0, (self.done + 1) / 100), 0.5 * (1 + math.cos(math.pi * self.progress))
         for name, optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = PEAK[name] * warm * max(decay, 0.01)
@@ -99,15 +99,14 @@ class Training:
         for _, optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        self.steps += 1
+        self.done += 1
         return float(text.detach()), float(verdict.detach())
 
     def _save(self) -> None:
         state = {
             "model": self.model.state_dict(),
             "optimisers": [optimiser.state_dict() for _, optimiser in self.optimisers],
-            "spent": self.spent,
-            "steps": self.steps,
+            "steps": self.done,
         }
         torch.save(state, self.file.with_suffix(".tmp"))
         self.file.with_suffix(".tmp").replace(self.file)
@@ -117,7 +116,7 @@ class Training:
         self.model.load_state_dict(state["model"])
         for (_, optimiser), saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.spent, self.steps = state["spent"], state["steps"]
+        self.done = state["steps"]
 
 
 def _to(batch: Batch, device: str) -> Batch:
