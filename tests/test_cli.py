@@ -58,6 +58,7 @@ def wrong(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ([*SCRIPTED, "--recipe", "nowhere.toml"], "nowhere.toml"),
         (["status", "--out", "nowhere"], "holds no run"),
         (["show", "--out", "nowhere"], "holds no run"),
+        ([*SCRIPTED, "--ledger", "nowhere/ledger"], "nowhere/ledger holds no ledger: give RUN/ledger"),
         (["plan", "--problems", "-3"], "--problems=-3: give more than 0"),
         (["plan", "--problems", "3", "--rate", "0"], "--rate=0: give more than 0"),
     ],
@@ -166,10 +167,25 @@ def test_options_are_settings_and_set_goes_before_them(monkeypatch: pytest.Monke
         assert more == {"again": True, "ledger": "other/ledger", "data": {}}
         raise Seen
 
+    Path("other/ledger/p01").mkdir(parents=True)
     monkeypatch.setattr(run, "start", started)
     with pytest.raises(Seen):
         main([*SCRIPTED, "--samples", "6", "--again", "--ledger", "other/ledger", "--set", "judge.votes=5", "--set",
               "policy.samples=7"])  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["ledger", "run"])
+def test_a_ledger_is_there_or_said_to_be_new(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    made(tmp_path / "run")
+    told = wrong(capsys, *SCRIPTED, "--ledger", {"ledger": "run/ledgr", "run": "run"}[given])
+    assert "holds no ledger" in told
+    assert (f"it is a run, whose ledger is {tmp_path / 'run' / 'ledger'}" in told) is (given == "run")
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(synth, "_label", lambda *_: "stopped")
+    assert main([*SCRIPTED, "--new-ledger", "run/ledgr"]) == synth.STOPPED
+    assert run.find("runs/scripted").ledger.path == str(tmp_path / "run" / "ledgr")
 
 
 def test_every_preset_is_a_dataset_one_can_name() -> None:

@@ -44,7 +44,9 @@ def add(verbs: Any) -> None:
 def shared(made: argparse.ArgumentParser) -> None:
     """Declare the options of whatever labels given solutions."""
     made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
-    made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
+    shares = made.add_mutually_exclusive_group()
+    shares.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
+    shares.add_argument("--new-ledger", help="the same, where it may be one that is still to be begun")
     made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
     made.add_argument("--limit", type=int, help="so many problems")
     for role in ("completer", "judge"):
@@ -61,6 +63,8 @@ def synth(options: argparse.Namespace) -> int:
     for name in (chosen.data.source, *(chosen.data.against or ())):
         sources.known(name)  # these before a dataset is fetched: what is missing is told at once
     recipe.check(chosen, sampled=False)
+    if options.ledger:
+        run.check_ledger(options.ledger)
     loaded = load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
     sampled = any(task.given is None for task in tasks)
@@ -69,7 +73,8 @@ def synth(options: argparse.Namespace) -> int:
         print(SELF_JUDGED)
     out = options.out or f"runs/{Path(chosen.data.source).stem}"
     with shards.lock(out):
-        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger, data=loaded.facts)
+        ledger = options.ledger or options.new_ledger
+        made = run.start(out, chosen, len(tasks), again=options.again, ledger=ledger, data=loaded.facts)
         stopped = _label(made, made.plan(tasks), loaded)
         if not stopped:
             run.finish(made)
