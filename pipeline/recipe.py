@@ -91,8 +91,8 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
     for role, (engine, needed) in roles.items():
         if needed and not engine:
             raise SettingError(_missing(role))
-        kind = engine.partition(":")[0]
-        if engine and kind not in {known.partition(":")[0] for known in ENGINES}:
+        kind, _, model = engine.partition(":")
+        if engine and (kind, bool(model)) not in {(known.partition(":")[0], ":" in known) for known in ENGINES}:
             raise SettingError(f"{role}.engine={engine!r}: there is no such engine{_near(engine, ENGINES)}")
         if kind == "openai":
             address(engine)

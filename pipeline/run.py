@@ -139,7 +139,9 @@ def check_ledger(where: str) -> None:
         if any(_PART.fullmatch(name) for name in place.names()):
             return
         run = (place / FILE).exists()
-    advice = f"it is a run, whose ledger is {ledger(where)}" if run else "give RUN/ledger of a run that has asked something"
+    advice = (
+        f"it is a run, whose ledger is {ledger(where)}" if run else "give RUN/ledger of a run that has asked something"
+    )
     raise RunError(f"{place} holds no ledger: {advice}; or NEW_LEDGER=... (--new-ledger), to begin one")
 
 

@@ -74,7 +74,13 @@ def _make(options: argparse.Namespace) -> int:
     policy = options.policy or named.policy[0].engine
     settings = ["completer.plan=none", "consensus.rule=judge", f"judge.votes={options.votes}"]
     settings.append(f"judge.sampling.temperature={float(options.votes > 1)}")
-    chosen = {"dataset": options.dataset, "recipe": options.recipe, "out": options.run, "ledger": options.ledger, "new_ledger": None}
+    chosen = {
+        "dataset": options.dataset,
+        "recipe": options.recipe,
+        "out": options.run,
+        "ledger": options.ledger,
+        "new_ledger": None,
+    }
     roles = {"policy": policy, "completer": None, "judge": policy, "solutions": "sample"}
     sizes = {"limit": options.limit, "samples": options.samples, "again": False}
     return synth.synth(argparse.Namespace(**chosen, **roles, **sizes, set=[*settings, *options.set]))

@@ -10,16 +10,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from data import shards, sources
+from data import places, shards, sources
 from data.errors import SettingError
 from data.records import Task
 from data.sources import Loaded
 from pipeline import progress, recipe, run
+from pipeline.engines import make
 from pipeline.publish import card
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from pipeline.summary import summarise
 from pipeline.verbs import report
+from pipeline.watch import alone
 from stages import solve
 
 SELF_JUDGED = (
@@ -65,13 +67,15 @@ def synth(options: argparse.Namespace) -> int:
     recipe.check(chosen, sampled=False)
     if options.ledger:
         run.check_ledger(options.ledger)
+    out = options.out or f"runs/{Path(chosen.data.source).stem}"
+    if not run.told(places.at(out)):  # a run that is there may be owed nothing, and so need no engine
+        _check_engines(chosen, sampled=chosen.solutions == "sample")
     loaded = load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
     sampled = any(task.given is None for task in tasks)
     recipe.check(chosen, sampled=sampled)
     if sampled and chosen.self_judged:
         print(SELF_JUDGED)
-    out = options.out or f"runs/{Path(chosen.data.source).stem}"
     with shards.lock(out):
         ledger = options.ledger or options.new_ledger
         made = run.start(out, chosen, len(tasks), again=options.again, ledger=ledger, data=loaded.facts)
@@ -126,6 +130,7 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
     if not owed:
         print("nothing to do: every solution of this recipe is labelled")
         return None
+    _check_engines(made.recipe, sampled=any(task.given is None for tasks in owed.values() for task in tasks))
     total, left = (sum(map(len, some.values())) for some in (plan, owed))
     with _stopping() as stopping, progress.display(made.place, total, total - left, made.recipe.budget) as shown:
         if not shown.over:
@@ -135,6 +140,12 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
             if finished:
                 return None
     return f"{shown.over}; the same command with a larger one goes on" if shown.over else "the same command goes on"
+
+
+def _check_engines(chosen: Recipe, *, sampled: bool) -> None:
+    """Refuse engines that cannot be made here, where no other machine makes them."""
+    for one in chosen.engines(sampled=sampled) if alone(chosen.cluster.address) else ():
+        make.check(one, chosen)
 
 
 @contextmanager
