@@ -112,10 +112,8 @@ def own(place: Place) -> None:
 
 def find(out: str) -> Run:
     """Open a run that exists, to look at. Raises RunError where there is none."""
-    place = places.at(out)
-    known = _read(place)
-    if known is None:
-        raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
+    place = there(out)
+    known = told(place)
     return Run(
         known.get("id", ""),
         place,
@@ -124,6 +122,14 @@ def find(out: str) -> Run:
         known["fingerprint"],
         _made(place, known),
     )
+
+
+def there(out: str) -> Place:
+    """Return where a run lies, whichever version made it. Raises RunError where there is none."""
+    place = places.at(out)
+    if not told(place):
+        raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
+    return place
 
 
 def ledger(out: str) -> str:

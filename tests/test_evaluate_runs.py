@@ -9,7 +9,7 @@ import pytest
 from data import places, schema, shards
 from data.errors import RunError, SettingError
 from data.records import Decision, Estimate, Labelled, Outcome, Problem, StepEstimate, Task, Tokens, Trace, Verdict
-from pipeline import recipe
+from pipeline import recipe, run
 from pipeline.cli import main
 from pipeline.evaluate import benchmark, samples
 from stages.processbench import Case
@@ -28,8 +28,15 @@ def labelled(name: str, said: int, mc: int, *, kept: bool, sample: int = 0, outc
 
 def run_of(place: Path, *made: Labelled) -> Path:
     sides = [schema.table([schema.row(one) for one in made if one.decision.kept is kept], {}) for kept in (True, False)]
+    run.start(str(place), recipe.read("scripted"), len(made))
     shards.enter(place, shards.seal(place, shards.pack("0", *sides, "digest")))
     return place
+
+
+@pytest.mark.parametrize("experiment", ["bestofn", "processbench", "labels", "selfprm"])
+def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], experiment: str) -> None:
+    assert main(["evaluate", experiment, "--run", str(tmp_path / "nowhere")]) == 2
+    assert f"error: {tmp_path / 'nowhere'} holds no run: " in capsys.readouterr().err
 
 
 MADE = (
