@@ -46,6 +46,7 @@ def refilter(out: str, to: str, overrides: Sequence[str]) -> Run:
         raise RunError(f"{old.place} has no finished shard: nothing can be decided anew")
     metadata = new.metadata()
     with shards.lock(new.place), ThreadPoolExecutor(_AT_ONCE) as pool:
+        run.sweep(new.place)
         seals = list(pool.map(lambda seal: shards.seal(new.place, _decided(old.place, seal, new, metadata)), owed))
         shards.enter_all(new.place, seals)
         origin = {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint}

@@ -26,6 +26,7 @@ from pipeline.settings import Recipe
 
 FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
 FILE, LEDGER, SKIPPED, MODELS, CARD = "run.json", "ledger", "skipped.jsonl", "models.json", "README.md"
+EXPORTS = "exports"
 GROWN = 2  # bits that a run may lack: shards are then four times as large as they should be
 _PART = re.compile("p[01]*")  # as `shards.part` names it
 _KEYS = re.compile("[^:/]+://[^@]*:[^@]*@")
@@ -130,6 +131,12 @@ def there(out: str) -> Place:
     if not told(place):
         raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
     return place
+
+
+def sweep(place: Place) -> None:
+    """Remove what killed writers left half written in a run. For one who holds its lock."""
+    for folder in (place, *(place / name for name in (*shards.SIDES, EXPORTS))):
+        places.sweep(folder)
 
 
 def ledger(out: str) -> str:

@@ -234,6 +234,22 @@ def test_a_run_that_is_there_needs_its_engines_only_for_what_is_owed(
     assert "vllm is not installed" in wrong(capsys, *SCRIPTED, "--judge", "vllm:m")
 
 
+def test_what_a_killed_driver_left_half_written_goes_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synth, "_label", lambda *_: "stopped")
+    assert main(SCRIPTED) == synth.STOPPED
+    out, half = tmp_path / "runs" / "scripted", f"{'0' * 32}.tmp"
+    for name in (f".progress.json.{half}", f"labelled/.empty.parquet.{half}", f"exports/.trl.parquet.{half}"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).touch()
+    with shards.lock(out):
+        assert main(SCRIPTED) == 2
+    assert len(list(out.rglob("*.tmp"))) == 3
+    assert main(SCRIPTED) == synth.STOPPED
+    assert not list(out.rglob("*.tmp"))
+
+
 def test_every_preset_is_a_dataset_one_can_name() -> None:
     from data.sources import TABLE  # noqa: PLC0415 - for this test alone
 

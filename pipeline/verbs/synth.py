@@ -79,6 +79,7 @@ def synth(options: argparse.Namespace) -> int:
     with shards.lock(out):
         ledger = options.ledger or options.new_ledger
         made = run.start(out, chosen, len(tasks), again=options.again, ledger=ledger, data=loaded.facts)
+        run.sweep(made.place)
         stopped = _label(made, made.plan(tasks), loaded)
         if not stopped:
             run.finish(made)
