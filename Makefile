@@ -3,11 +3,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+NAMED := $(DATASET)
 DATASET ?= arith
 FORMAT ?= trl
 
 # Make variables that are given become options of `synth`; SET takes several "name=value".
-OPTIONS = --dataset '$(DATASET)' \
+OPTIONS = $(if $(or $(NAMED),$(if $(RECIPE),,arith)),--dataset '$(DATASET)') \
   $(if $(OUT),--out '$(OUT)') $(if $(RECIPE),--recipe '$(RECIPE)') \
   $(if $(LEDGER),--ledger '$(LEDGER)') $(if $(NEW_LEDGER),--new-ledger '$(NEW_LEDGER)') \
   $(if $(LIMIT),--limit $(LIMIT)) $(if $(SAMPLES),--samples $(SAMPLES)) $(if $(SOLUTIONS),--solutions $(SOLUTIONS)) \

@@ -250,6 +250,15 @@ def test_what_a_killed_driver_left_half_written_goes_with_the_next_one(
     assert not list(out.rglob("*.tmp"))
 
 
+def test_without_a_dataset_it_is_that_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synth, "_label", lambda *_: "stopped")
+    (tmp_path / "mine.toml").write_text((PRESETS / "scripted.toml").read_text())
+    assert main(["synth", "--recipe", "mine.toml", "--limit", "3"]) == synth.STOPPED
+    assert run.find("runs/scripted").recipe.data.source == "scripted"
+    assert main(["synth", "--limit", "3"]) == synth.STOPPED
+    assert run.find("runs/arith").recipe.data.limit == 3
+
+
 def test_every_preset_is_a_dataset_one_can_name() -> None:
     from data.sources import TABLE  # noqa: PLC0415 - for this test alone
 

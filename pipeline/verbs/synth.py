@@ -35,7 +35,7 @@ def add(verbs: Any) -> None:
     """Declare the options."""
     made = verbs.add_parser("synth", help="make a run, or go on with one")
     made.set_defaults(verb=synth)
-    made.add_argument("--dataset", default="arith", help="a known name, a file, or a Hub id owner/name")
+    made.add_argument("--dataset", help="a known name, a file, or a Hub id (default: the recipe's, or arith)")
     made.add_argument("--out", help="run directory, a path or a URI (default: runs/DATASET)")
     made.add_argument("--samples", type=int, help="solutions a problem")
     made.add_argument("--solutions", choices=["sample", "given"], help="sample solutions, or take the dataset's")
