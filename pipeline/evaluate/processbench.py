@@ -23,6 +23,7 @@ from stages.processbench import Case
 
 SILENT = ("completer.plan=none", "consensus.rule=judge")  # where no completer is named, nobody rolls out
 TUNED_ON = "gsm8k"
+MAKING = ("gold", "completer", "judge", "recipe", "ledger", "new_ledger", "again", "set")
 
 
 def add(experiments: Any) -> None:
@@ -46,6 +47,10 @@ def evaluate(options: argparse.Namespace) -> int:
     """Measure a predictor, making its runs first where they are owed."""
     if not options.data and not options.run:
         raise SettingError("give --data FILE ... (ProcessBench's JSON Lines), or --run DIR")
+    if given := options.run or options.predictions or options.prm:
+        synth.unused(options, MAKING, f"{given} is measured as it is, and no run made")
+    if not options.data:
+        synth.unused(options, ["limit"], f"all that {options.run} holds is measured")
     if len({file.stem for file in options.data}) < len(options.data):
         raise SettingError("two files of one name: a subset is named as its file is")
     cases = benchmark.cases(options.data, options.limit) if options.data else benchmark.own(run.there(options.run))

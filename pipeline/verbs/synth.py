@@ -3,7 +3,7 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +54,13 @@ def shared(made: argparse.ArgumentParser) -> None:
     for role in ("completer", "judge"):
         made.add_argument(f"--{role}", help="engine specification")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the recipe")
+
+
+def unused(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuse options that are given where nothing would look at them."""
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) not in (None, False, [])]
+    if given:
+        raise SettingError(f"{', '.join(given)}: {why}: leave {'it' if len(given) == 1 else 'them'} out")
 
 
 def synth(options: argparse.Namespace) -> int:
