@@ -3,12 +3,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+NAMED := $(DATASET)
 DATASET ?= arith
 FORMAT ?= trl
 
 # Make variables that are given become options of `synth`; SET takes several "name=value".
-OPTIONS = --dataset '$(DATASET)' \
-  $(if $(OUT),--out '$(OUT)') $(if $(LEDGER),--ledger '$(LEDGER)') $(if $(RECIPE),--recipe '$(RECIPE)') \
+OPTIONS = $(if $(or $(NAMED),$(if $(RECIPE),,arith)),--dataset '$(DATASET)') \
+  $(if $(OUT),--out '$(OUT)') $(if $(RECIPE),--recipe '$(RECIPE)') \
+  $(if $(LEDGER),--ledger '$(LEDGER)') $(if $(NEW_LEDGER),--new-ledger '$(NEW_LEDGER)') \
   $(if $(LIMIT),--limit $(LIMIT)) $(if $(SAMPLES),--samples $(SAMPLES)) $(if $(SOLUTIONS),--solutions $(SOLUTIONS)) \
   $(if $(POLICY),--policy '$(POLICY)') $(if $(COMPLETER),--completer '$(COMPLETER)') $(if $(JUDGE),--judge '$(JUDGE)') \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
@@ -19,7 +21,7 @@ RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-synth: $(BIN)/base  ## make labelled data: DATASET OUT LIMIT SAMPLES SOLUTIONS POLICY COMPLETER JUDGE LEDGER AGAIN RECIPE SET
+synth: $(BIN)/base  ## make labelled data: DATASET OUT LIMIT SAMPLES SOLUTIONS POLICY COMPLETER JUDGE LEDGER NEW_LEDGER AGAIN RECIPE SET
 	$(BIN)/python -m pipeline synth $(OPTIONS)
 
 submit: $(BIN)/base  ## the same as a job of a running Ray cluster (RAY_ADDRESS); give OUT as an absolute path or a URI
@@ -36,7 +38,7 @@ report: $(BIN)/base  ## a run as one page, report.html in its directory: figures
 	$(BIN)/python -m pipeline report --out '$(RUN)'
 
 plan: $(BIN)/base  ## what a whole dataset would cost, by plan: a pilot of PILOT problems (48), then a forecast: PROBLEMS RATE
-	$(MAKE) synth OUT='$(RUN)-pilot' LEDGER='$(RUN)/ledger' LIMIT=$(or $(PILOT),48) \
+	$(MAKE) synth OUT='$(RUN)-pilot' LEDGER= NEW_LEDGER='$(RUN)/ledger' LIMIT=$(or $(PILOT),48) \
 	  SET='completer.plan=exhaustive consensus.rule=first_error $(SET)'
 	$(BIN)/python -m pipeline plan --out '$(RUN)-pilot' $(if $(PROBLEMS),--problems $(PROBLEMS)) $(if $(RATE),--rate $(RATE))
 

@@ -3,13 +3,14 @@
 A written file appears whole or not at all: locally by a temporary name, fsync and rename; in a store by one put.
 """
 
+import fcntl
 import os
 import re
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +20,7 @@ from pyarrow import fs
 
 from data.errors import RunError, SettingError
 
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 _ALMOST = re.compile(r"[a-z]\w+:/(?!/)")  # `s3:/bucket/run`; one letter may be a drive
 
 
@@ -174,16 +176,37 @@ def _replace(path: Path, data: bytes) -> None:
 def _beside(path: Path) -> Iterator[BinaryIO]:
     """Give a new file that takes the place of `path`, durably, where the block ends well."""
     folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary, opened = _temporary(path)
     try:
-        with temporary.open("xb") as file:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)
+
+
+def _temporary(path: Path) -> tuple[Path, BinaryIO]:
+    """Open a new file beside `path`, locked for as long as its writer lives, so that `sweep` lets it be."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        file = temporary.open("xb")
+        with suppress(OSError):  # a file system without locks: there nothing is swept either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return temporary, file
+        file.close()  # swept in the moment before it was locked
+
+
+def sweep(place: Place) -> None:
+    """Remove from a local folder what writers left that were killed; a store's writes leave nothing."""
+    for path in Path(place.path).glob(".*.tmp") if place.local else ():
+        if _TEMPORARY.fullmatch(path.name):
+            with suppress(OSError), path.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def _separator(size: int, path: Path) -> bytes:

@@ -44,18 +44,24 @@ def load(
     `owner/name`. `columns` maps problem, gold, id, level, solutions, policy, pass_rate, right to column names (dotted
     paths; several for solutions; an empty name for none). `revision`, `config` and `split` are for the Hub and
     folders, `seed` for made problems. No problem of the evaluation sets `against` is taken; None: of those of `TABLE`,
-    as far as they can be loaded, for a training set of `TABLE`. Raises SourceError, SettingError.
+    as far as they can be loaded, for a training set of `TABLE`. Raises SourceError; SettingError also for what a kind
+    of source would ignore.
     """
     if limit is not None and limit < 1:
         raise SettingError(f"limit={limit}: give at least 1, or leave it out for all problems")
     entry = TABLE.get(name)
+    path, hubs = Path(name), {"revision": revision, "config": config, "split": split}
     if isinstance(entry, Made):
+        read = {"columns": columns, "against": against, "pass_rate": select.pass_rate, "balance": select.balance}
+        _without(f"the problems of {name} are made, not read", read | hubs | {"pick": select.pick == "random"})
         return _made(name, entry, limit, seed, select)
-    path = Path(name)
     if entry is None and not path.is_dir() and (path.is_file() or path.suffix.lower() in files.SUFFIXES):
+        _without(f"{name} is a file", hubs)
         index, facts, notes = _evaluations(name, against)
         loaded = gather(files.rows(path), path.stem, name, columns or {}, limit=limit, sieve=Sieve(select, index))
         return _with(loaded, notes, facts)
+    if entry is None and path.is_dir():
+        _without(f"{name} is a local folder", {"revision": revision})
     hub = entry or _named(name)
     hub = replace(hub, revision=revision or hub.revision, split=split or hub.split)
     hub = replace(hub, configs=(config,)) if config else hub
@@ -74,6 +80,13 @@ def known(name: str) -> None:
         if Path(name).is_file():
             files.reader(Path(name))  # refuses it by its suffix
         _named(name)
+
+
+def _without(source: str, settings: Mapping[str, object]) -> None:
+    """Raise SettingError where settings are given that a kind of source has no use for."""
+    given = [f"data.{name}" for name, value in settings.items() if value]
+    if given:
+        raise SettingError(f"{', '.join(given)}: {source}: leave {'it' if len(given) == 1 else 'them'} out")
 
 
 def _named(name: str) -> Hub:

@@ -47,10 +47,10 @@ def forecast(pilot: Run, problems: int, rate: float | None = None) -> list[dict[
     if not rows:
         raise RunError(f"{pilot.place} has no finished shard: a forecast needs a pilot")
     own = pilot.recipe.completer.plan
-    price = _price(pilot)
+    price, again = _price(pilot), partial(_again, recipe=pilot.recipe, rates=_rates(rows))
     lines = []
     for plan in list(probes.PLANS) if own == "exhaustive" else [own]:
-        by_problem = _amounts(rows, partial(_again, plan=plan, recipe=pilot.recipe) if plan != own else _recorded)
+        by_problem = _amounts(rows, partial(again, plan=plan) if plan != own else _recorded)
         lines.append(_line(plan, by_problem, problems, price, rate))
     return lines
 
@@ -99,11 +99,20 @@ def _amounts(rows: Iterable[Row], seen: Callable[[Row], tuple[float, bool]]) -> 
     return list(totals.values())
 
 
+def _rates(rows: Iterable[Row]) -> dict[str, float | None]:
+    """Return each problem's pass rate, as a run knows it (`synth.pass_rate`): its tries go by that."""
+    decided: dict[str, list[bool]] = {}
+    for row in rows:
+        known = decided.setdefault(row["problem_id"], [])
+        known += [row["outcome"] == "equal"] if row["outcome"] != "undecided" else []
+    return {name: sum(known) / len(known) if len(known) > 1 else None for name, known in decided.items()}
+
+
 def _recorded(row: Row) -> tuple[float, bool]:
     return float(row["tokens"]["rollout"]), row["kept"]
 
 
-def _again(row: Row, plan: str, recipe: Recipe) -> tuple[float, bool]:
+def _again(row: Row, plan: str, recipe: Recipe, rates: Mapping[str, float | None]) -> tuple[float, bool]:
     """Run another plan on a row's evidence, with the rule that goes with it."""
     steps = row["steps"]
     if not steps or row["mc_reason"] in {"no_gold", "refused"}:
@@ -119,7 +128,8 @@ def _again(row: Row, plan: str, recipe: Recipe) -> tuple[float, bool]:
         spent += probe.tries * left[probe.prefix]
         return Tally(drawn.count(True), drawn.count(False), probe.tries - len(drawn))
 
-    rolling = probes.PLANS[plan](len(steps), row["outcome"], row["judge_first_error"], recipe.plan(row["level"]))
+    settings = recipe.plan(row["level"], rates[row["problem_id"]])
+    rolling = probes.PLANS[plan](len(steps), row["outcome"], row["judge_first_error"], settings)
     estimate = probes.simulate(rolling, answer)
     verdict = Verdict(row["judge_first_error"], tuple(row["judge_votes"]), row["judge_reason"])
     trace = Trace(row["problem"], tuple(steps), row["answer"])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from pipeline.data_settings import Settings
 from pipeline.memory import Paid
@@ -29,8 +29,10 @@ class Cluster(Settings):
         None, ge=1, description="solutions a worker labels at the same time; 256, or what 128 for a copy of vllm make"
     )
     cpus: float = Field(0.5, ge=0, description="CPUs set aside for each copy of an engine")
-    replicas: int | dict[str, int] = Field(1, description="copies of each engine, or of each specification")
-    gpus: int | dict[str, int] | None = Field(
+    replicas: PositiveInt | dict[str, PositiveInt] = Field(
+        1, description="copies of each engine, or of each specification"
+    )
+    gpus: NonNegativeInt | dict[str, NonNegativeInt] | None = Field(
         None, description="GPUs of one copy of a vllm engine, its tensor parallel size; 1 where the cluster has any"
     )
     requests: int = Field(2048, ge=1, description="in flight to an endpoint, at most; how many it bears is found out")
@@ -61,7 +63,7 @@ class Budget(Settings):
     tokens: int | None = Field(None, ge=1, description="written by all models")
     money: float | None = Field(None, gt=0, description="in the currency of the prices")
     hours: float | None = Field(None, gt=0, description="of labelling, by the clock")
-    prices: dict[str, tuple[float, float]] = Field(
+    prices: dict[str, tuple[NonNegativeFloat, NonNegativeFloat]] = Field(
         default_factory=dict, description="of a million tokens read, and of a million written, by specification"
     )
 

@@ -92,16 +92,41 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
         if needed and not engine:
             raise SettingError(_missing(role))
         kind = engine.partition(":")[0]
-        if engine and kind not in {known.partition(":")[0] for known in ENGINES}:
-            raise SettingError(f"{role}.engine={engine!r}: there is no such engine{_near(engine, ENGINES)}")
-        if kind == "openai":
-            address(engine)
+        if engine:
+            _check_name(f"{role}.engine", engine)
         file = recipe.solutions == "given" and Path(recipe.data.source).suffix  # it may be one of arith's solutions
         if kind == "embedded" and recipe.data.source != "arith" and needed and not file:
             raise SettingError(f"{role}.engine={engine} knows only DATASET=arith, not {recipe.data.source!r}")
     if recipe.by_rate and sampled and sum(p.samples for p in recipe.policy) < 2:
         raise SettingError("skip and completer.harder go by a problem's pass rate: set policy.samples=2 or more")
+    _check_tables(recipe)
     check_rule(recipe)
+
+
+def _check_name(setting: str, engine: str) -> None:
+    """Refuse what is no engine's specification."""
+    kind, _, model = engine.partition(":")
+    if (kind, bool(model)) not in {(known.partition(":")[0], ":" in known) for known in ENGINES}:
+        raise SettingError(f"{setting}={engine!r}: there is no such engine{_near(engine, ENGINES)}")
+    if kind == "openai":
+        address(engine)
+
+
+def _check_tables(recipe: Recipe) -> None:
+    """Refuse tables by engine that name none, and a budget of money that nothing is paid from."""
+    prices = recipe.budget.prices
+    for setting, table in (
+        ("cluster.replicas", recipe.cluster.replicas),
+        ("cluster.gpus", recipe.cluster.gpus),
+        ("budget.prices", prices),
+    ):
+        for name in table if isinstance(table, dict) else ():
+            _check_name(setting, name)
+    for name in recipe.models:
+        if name.startswith("vllm:"):
+            raise SettingError(f"models.{name}: write the model's name alone, {name.removeprefix('vllm:')}")
+    if recipe.budget.money is not None and not prices.keys() & set(recipe.engines(sampled=True)):
+        raise SettingError("budget.money counts by budget.prices, and no engine of this recipe has a price: give one")
 
 
 def _scoring(recipe: Recipe) -> dict[str, tuple[str, bool]]:

@@ -46,7 +46,8 @@ def refilter(out: str, to: str, overrides: Sequence[str]) -> Run:
         raise RunError(f"{old.place} has no finished shard: nothing can be decided anew")
     metadata = new.metadata()
     with shards.lock(new.place), ThreadPoolExecutor(_AT_ONCE) as pool:
-        seals = list(pool.map(lambda seal: shards.seal(new.place, _decided(old.place, seal, new, metadata)), owed))
+        run.sweep(new.place)
+        seals = list(pool.map(lambda seal: shards.seal(new.place, _decided(old, seal, new, metadata)), owed))
         shards.enter_all(new.place, seals)
         origin = {"out": str(old.place), "id": old.id, "fingerprint": old.fingerprint}
         run.write(new, run.ledger(out), origin, run.told(old.place).get("data"))
@@ -68,9 +69,9 @@ def _opened(old: Run, to: str, changed: Recipe) -> Run:
     return Run(uuid.uuid4().hex[:12], place, old.ledger, old.bits, fingerprint, changed)
 
 
-def _decided(old: Place, seal: Seal, new: Run, metadata: Mapping[str, str]) -> Packed:
+def _decided(old: Run, seal: Seal, new: Run, metadata: Mapping[str, str]) -> Packed:
     """Return a shard with every solution decided anew."""
-    both = [shards.table(old, seal, side) for side in shards.SIDES if seal.sha256(side)]
+    both = [shards.table(old.place, seal, side) for side in shards.SIDES if seal.sha256(side)]
     table = (
         pa.concat_tables([schema.SCHEMA.empty_table(), *both], promote_options="default")
         .sort_by(_ORDER)
@@ -88,7 +89,7 @@ def _decided(old: Place, seal: Seal, new: Run, metadata: Mapping[str, str]) -> P
     kept = pa.array([row["kept"] for row in rows], pa.bool_())
     origin = table.select([*ORIGIN, *_CREDIT]).to_pylist()
     counts = summary.counted([{**row, **more} for row, more in zip(rows, origin, strict=True)])
-    digest = shards.digest([_task(row, more) for row, more in zip(rows, origin, strict=True)], new.fingerprint)
+    digest = shards.digest(_tasks(rows, origin, old, seal), new.fingerprint)
     return shards.pack(seal.part, table.filter(kept), table.filter(compute.invert(kept)), digest, counts)
 
 
@@ -101,14 +102,24 @@ def _decision(row: Row, settings: consensus.Settings) -> Decision:
     return consensus.agree(trace, row["outcome"], schema.estimate(row), verdict, settings)
 
 
-def _task(row: Row, origin: Row) -> Task:
-    """Return the task of a row, as far as it tells: without tokens of a policy it brought its solution, if any."""
+def _tasks(rows: Sequence[Row], origin: Sequence[Row], old: Run, seal: Seal) -> list[Task]:
+    """Return a shard's tasks. Whether a dataset cut unlabelled solutions itself, no column says; the old seal does."""
+    split, cut = ([_task(*pair, cut=cut) for pair in zip(rows, origin, strict=True)] for cut in (False, True))
+    return cut if cut != split and shards.digest(cut, old.fingerprint) == seal.digest else split
+
+
+def _task(row: Row, origin: Row, *, cut: bool) -> Task:
+    """Return the task of a row, as far as it tells: without tokens of a policy it brought its solution, if any.
+
+    `cut`: with its steps, as one whose steps are labelled always does.
+    """
     problem = Problem(
         origin["problem_id"], origin["dataset"], origin["problem"], origin["gold_answer"], origin["level"]
     )
     given = None if origin["tokens"]["solve"] else "".join(row["steps"]) or None  # none: the policy refused
     ratings = tuple(origin["ratings"] or ())
-    return Task(problem, origin["policy"], origin["sample"], given, tuple(row["steps"]) if ratings else (), ratings)
+    steps = tuple(row["steps"]) if ratings or (cut and given) else ()
+    return Task(problem, origin["policy"], origin["sample"], given, steps, ratings)
 
 
 def _take_over(old: Place, new: Run) -> None:

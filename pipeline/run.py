@@ -26,7 +26,9 @@ from pipeline.settings import Recipe
 
 FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
 FILE, LEDGER, SKIPPED, MODELS, CARD = "run.json", "ledger", "skipped.jsonl", "models.json", "README.md"
+EXPORTS = "exports"
 GROWN = 2  # bits that a run may lack: shards are then four times as large as they should be
+_PART = re.compile("p[01]*")  # as `shards.part` names it
 _KEYS = re.compile("[^:/]+://[^@]*:[^@]*@")
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
@@ -111,10 +113,8 @@ def own(place: Place) -> None:
 
 def find(out: str) -> Run:
     """Open a run that exists, to look at. Raises RunError where there is none."""
-    place = places.at(out)
-    known = _read(place)
-    if known is None:
-        raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
+    place = there(out)
+    known = told(place)
     return Run(
         known.get("id", ""),
         place,
@@ -125,10 +125,37 @@ def find(out: str) -> Run:
     )
 
 
+def there(out: str) -> Place:
+    """Return where a run lies, whichever version made it. Raises RunError where there is none."""
+    place = places.at(out)
+    if not told(place):
+        raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
+    return place
+
+
+def sweep(place: Place) -> None:
+    """Remove what killed writers left half written in a run. For one who holds its lock."""
+    for folder in (place, *(place / name for name in (*shards.SIDES, EXPORTS))):
+        places.sweep(folder)
+
+
 def ledger(out: str) -> str:
     """Return where a run's ledger lies, as another run's `--ledger` names it."""
     known = _read(places.at(out)) or {}
     return known.get("ledger") or _resolved(places.within(out, LEDGER))
+
+
+def check_ledger(where: str) -> None:
+    """Raise RunError where there is no ledger to share: in its place one would be begun, and all be paid for again."""
+    place = places.at(_resolved(where))
+    with places.usable(place):
+        if any(_PART.fullmatch(name) for name in place.names()):
+            return
+        run = (place / FILE).exists()
+    advice = (
+        f"it is a run, whose ledger is {ledger(where)}" if run else "give RUN/ledger of a run that has asked something"
+    )
+    raise RunError(f"{place} holds no ledger: {advice}; or NEW_LEDGER=... (--new-ledger), to begin one")
 
 
 def met(place: Place, names: Mapping[str, str]) -> None:

@@ -1,11 +1,17 @@
 """Whether anybody is there, and whether anything moves: the two looks that keep a run from waiting for ever."""
 
+import os
 import socket
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from data.errors import RunError
+
+
+def alone(address: str | None) -> bool:
+    """Whether a run starts Ray on this machine, for itself: without an address it joins none but that of its job."""
+    return address is None and "RAY_ADDRESS" not in os.environ
 
 
 def knock(address: str) -> None:

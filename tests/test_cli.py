@@ -15,11 +15,15 @@ from data.errors import RunError
 from data.records import Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
 from pipeline import recipe, run
 from pipeline.cli import main
+from pipeline.engines import make
 from pipeline.recipe import PRESETS
 from pipeline.settings import Recipe
 from pipeline.verbs import synth
+from stages import solve
 
 SCRIPTED = ["synth", "--dataset", "scripted", "--limit", "3"]
+
+LABEL = synth._label
 
 ENGINES = [f"--{role}=scripted" for role in ("policy", "completer", "judge")]
 
@@ -58,6 +62,10 @@ def wrong(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ([*SCRIPTED, "--recipe", "nowhere.toml"], "nowhere.toml"),
         (["status", "--out", "nowhere"], "holds no run"),
         (["show", "--out", "nowhere"], "holds no run"),
+        ([*SCRIPTED, "--judge", "scripted:7"], "did you mean 'scripted'"),
+        ([*SCRIPTED, "--judge", "vllm:"], "did you mean 'vllm:MODEL'"),
+        (["synth", "--judge", "embedded:absent"], "no model at absent: expected ct2/model.bin"),
+        ([*SCRIPTED, "--ledger", "nowhere/ledger"], "nowhere/ledger holds no ledger: give RUN/ledger"),
         (["plan", "--problems", "-3"], "--problems=-3: give more than 0"),
         (["plan", "--problems", "3", "--rate", "0"], "--rate=0: give more than 0"),
     ],
@@ -166,10 +174,89 @@ def test_options_are_settings_and_set_goes_before_them(monkeypatch: pytest.Monke
         assert more == {"again": True, "ledger": "other/ledger", "data": {}}
         raise Seen
 
+    Path("other/ledger/p01").mkdir(parents=True)
     monkeypatch.setattr(run, "start", started)
     with pytest.raises(Seen):
         main([*SCRIPTED, "--samples", "6", "--again", "--ledger", "other/ledger", "--set", "judge.votes=5", "--set",
               "policy.samples=7"])  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["ledger", "run"])
+def test_a_ledger_is_there_or_said_to_be_new(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    made(tmp_path / "run")
+    told = wrong(capsys, *SCRIPTED, "--ledger", {"ledger": "run/ledgr", "run": "run"}[given])
+    assert "holds no ledger" in told
+    assert (f"it is a run, whose ledger is {tmp_path / 'run' / 'ledger'}" in told) is (given == "run")
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(synth, "_label", lambda *_: "stopped")
+    assert main([*SCRIPTED, "--new-ledger", "run/ledgr"]) == synth.STOPPED
+    assert run.find("runs/scripted").ledger.path == str(tmp_path / "run" / "ledgr")
+
+
+VLLM = [*SCRIPTED, "--judge", "vllm:./model", "--set", "vllm.chat_template=chat.jinja"]
+
+
+def test_what_vllm_lacks_here_is_told_before_anything_is_started(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "find_spec", lambda _: None)
+    assert "vllm:./model: vllm is not installed: `make install-vllm`" in wrong(capsys, *VLLM)
+    monkeypatch.setattr(make, "find_spec", lambda name: name)
+    assert "no file or folder ./model (model)" in wrong(capsys, *VLLM)
+    Path("model").mkdir()
+    assert "no file or folder chat.jinja (vllm.chat_template)" in wrong(capsys, *VLLM)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("address", ["setting", "job"])
+def test_on_a_cluster_the_driver_needs_no_engine(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr(make, "find_spec", lambda _: None)
+    monkeypatch.setattr(synth, "_label", lambda *_: "stopped")
+    if address == "job":
+        monkeypatch.setenv("RAY_ADDRESS", "there:6379")
+    more = ["--set", "cluster.address=there:6379"] if address == "setting" else []
+    assert main([*VLLM, *more]) == synth.STOPPED
+
+
+def test_a_run_that_is_there_needs_its_engines_only_for_what_is_owed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synth, "_label", LABEL)
+    monkeypatch.setattr(make, "find_spec", lambda _: None)
+    monkeypatch.setattr(solve, "tasks", lambda *_: [])
+    run.start("runs/scripted", recipe.read("scripted", overrides=["judge.engine=vllm:m", "data.limit=3"]), 0)
+    assert main([*SCRIPTED, "--judge", "vllm:m"]) == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(make, "find_spec", lambda _: None)
+    assert "vllm is not installed" in wrong(capsys, *SCRIPTED, "--judge", "vllm:m")
+
+
+def test_what_a_killed_driver_left_half_written_goes_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synth, "_label", lambda *_: "stopped")
+    assert main(SCRIPTED) == synth.STOPPED
+    out, half = tmp_path / "runs" / "scripted", f"{'0' * 32}.tmp"
+    for name in (f".progress.json.{half}", f"labelled/.empty.parquet.{half}", f"exports/.trl.parquet.{half}"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).touch()
+    with shards.lock(out):
+        assert main(SCRIPTED) == 2
+    assert len(list(out.rglob("*.tmp"))) == 3
+    assert main(SCRIPTED) == synth.STOPPED
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_without_a_dataset_it_is_that_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synth, "_label", lambda *_: "stopped")
+    (tmp_path / "mine.toml").write_text((PRESETS / "scripted.toml").read_text())
+    assert main(["synth", "--recipe", "mine.toml", "--limit", "3"]) == synth.STOPPED
+    assert run.find("runs/scripted").recipe.data.source == "scripted"
+    assert main(["synth", "--limit", "3"]) == synth.STOPPED
+    assert run.find("runs/arith").recipe.data.limit == 3
 
 
 def test_every_preset_is_a_dataset_one_can_name() -> None:

@@ -9,7 +9,7 @@ import pytest
 from data import places, schema, shards
 from data.errors import RunError, SettingError
 from data.records import Decision, Estimate, Labelled, Outcome, Problem, StepEstimate, Task, Tokens, Trace, Verdict
-from pipeline import recipe
+from pipeline import recipe, run
 from pipeline.cli import main
 from pipeline.evaluate import benchmark, samples
 from stages.processbench import Case
@@ -28,6 +28,7 @@ def labelled(name: str, said: int, mc: int, *, kept: bool, sample: int = 0, outc
 
 def run_of(place: Path, *made: Labelled) -> Path:
     sides = [schema.table([schema.row(one) for one in made if one.decision.kept is kept], {}) for kept in (True, False)]
+    run.start(str(place), recipe.read("scripted"), len(made))
     shards.enter(place, shards.seal(place, shards.pack("0", *sides, "digest")))
     return place
 
@@ -38,6 +39,29 @@ MADE = (
     labelled("c", 0, 1, kept=False, outcome="different"),
     labelled("d", 0, 0, kept=True),
 )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["processbench", "--judge", "scripted", "--again"], "--judge, --again: RUN is measured as it is"),
+        (["processbench", "--set", "judge.votes=3"], "--set: RUN is measured as it is, and no run made: leave it out"),
+        (["processbench", "--limit", "3"], "--limit: all that RUN holds is measured: leave it out"),
+        (["selfprm", "--policy", "scripted", "--limit", "3"], "--policy, --limit: without --dataset no run is made"),
+    ],
+)
+def test_options_that_make_a_run_are_refused_where_none_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    place = str(run_of(tmp_path / "run", *MADE))
+    assert main(["evaluate", *arguments, "--run", place]) == 2
+    assert told.replace("RUN", place) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("experiment", ["bestofn", "processbench", "labels", "selfprm"])
+def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], experiment: str) -> None:
+    assert main(["evaluate", experiment, "--run", str(tmp_path / "nowhere")]) == 2
+    assert f"error: {tmp_path / 'nowhere'} holds no run: " in capsys.readouterr().err
 
 
 def test_a_run_is_measured_against_its_dataset_s_own_labels(tmp_path: Path) -> None:

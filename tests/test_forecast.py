@@ -76,6 +76,16 @@ def test_the_bound_on_errors_is_the_pilots_own_under_every_plan(tmp_path: Path) 
     assert inside(told["sequential"]["rows kept"], sum(row["kept"] for row in rows))
 
 
+def test_problems_that_are_solved_less_often_cost_their_own_tries_under_every_plan(tmp_path: Path) -> None:
+    harder = "completer.tries=2", "completer.harder=[[0.9, 24]]"
+    told = {line["plan"]: line for line in forecast.forecast(pilot(tmp_path, "exhaustive", 40, *harder), 100)}
+    for plan in ("bisect", "confirm"):
+        _, rows = labelled(plan, 100, 1, *harder)
+        tokens = sum(row["tokens"][role] for row in rows for role in forecast.ROLES)
+        assert inside(told[plan]["million tokens"], tokens / 1e6), plan
+        assert inside(told[plan]["rows kept"], sum(row["kept"] for row in rows)), plan
+
+
 def test_a_pilot_of_another_plan_tells_of_itself(tmp_path: Path) -> None:
     (line,) = forecast.forecast(pilot(tmp_path, "confirm", 40), 40)
     _, rows = labelled("confirm", 40, 0)

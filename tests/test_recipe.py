@@ -146,6 +146,10 @@ def test_an_unknown_setting_names_the_nearest(override: str, told: str) -> None:
         ("scripted.step_tokens=1.5", r"scripted\.step_tokens: give a whole number"),
         ("scripted.right=often", r"scripted\.right"),
         ("cluster.workers=0", r"cluster\.workers: "),
+        ("cluster.replicas=0", r"cluster\.replicas\S*: "),
+        ("cluster.replicas={ scripted = 0 }", r"cluster\.replicas\S*: "),
+        ("cluster.gpus=-1", r"cluster\.gpus\S*: "),
+        ("budget.prices={ scripted = [-1, 0] }", r"budget\.prices\S*: "),
         ("cluster.cpus=-1", r"cluster\.cpus: "),
         ("data.columns.problem=3", r"data\.columns\.problem"),
     ],
@@ -171,6 +175,12 @@ def test_a_value_out_of_range_is_refused_by_name(override: str, told: str) -> No
         (["completer.truncate=true", "completer.plan=bisect"], r"are for completer\.plan=exhaustive"),
         (["completer.plan=sequential"], r"set both or neither \(not 'sequential' with 'first_error'\)"),
         (["consensus.rule=posterior"], r"set both or neither"),
+        (["budget.money=3"], r"no engine of this recipe has a price"),
+        (["budget.money=3", "budget.prices={ 'openai:m' = [1, 1] }"], r"no engine of this recipe has a price"),
+        (["budget.prices={ m = [1, 1] }"], r"budget\.prices='m': there is no such engine"),
+        (["cluster.replicas={ 'Qwen/Qwen3-8B' = 6 }"], r"cluster\.replicas='Qwen/Qwen3-8B': there is no such engine"),
+        (["cluster.gpus={ 'vlm:m' = 2 }"], r"cluster\.gpus='vlm:m': .*did you mean 'vllm:MODEL'"),
+        (["models={ 'vllm:m' = { dtype = 'float16' } }"], r"write the model's name alone, m"),
     ],
 )
 def test_contradictory_settings_are_refused_with_advice(overrides: list[str], told: str) -> None:
@@ -188,6 +198,7 @@ def test_contradictory_settings_are_refused_with_advice(overrides: list[str], to
         ["consensus.rule=posterior", "completer.plan=sequential", "completer.prior.bad=[0.1, 1.9]"],
         ["completer.plan=exhaustive", "completer.width=0.3", "completer.truncate=true"],
         ["consensus.rule=judge", "consensus.threshold=0.5"],
+        ["budget.money=3", "budget.prices={ scripted = [0.5, 1], 'openai:m@http://h/v1' = [1, 1] }"],
     ],
 )
 def test_what_is_not_needed_need_not_be_set(overrides: list[str]) -> None:

@@ -90,11 +90,18 @@ def test_going_on_with_the_new_run_finds_nothing_to_do(old: Path, tmp_path: Path
     assert shards.owed(plan, shards.sealed(new.place), again.fingerprint) == []
 
 
-@pytest.mark.parametrize("told", [{"steps": ["a", "b"], "label": 1}, {"response": "a\n\nb"}], ids=["steps", "text"])
+GIVEN: dict[str, Row] = {
+    "labelled steps": {"steps": ["a", "b"], "label": 1},
+    "steps": {"steps": ["a\n\nb", "c"]},
+    "text": {"response": "a\n\nb"},
+}
+
+
+@pytest.mark.parametrize("told", GIVEN.values(), ids=GIVEN)
 def test_solutions_that_were_given_are_known_again(tmp_path: Path, told: Row) -> None:
     source = tmp_path / "given.jsonl"
     source.write_text(json.dumps({"id": "1", "problem": "P", **told}) + "\n")
-    finished(tmp_path / "run", str(source), "judge.kind=given", "completer.plan=none", "consensus.rule=judge")
+    finished(tmp_path / "run", str(source), "judge.kind=equations", "completer.plan=none", "consensus.rule=judge")
     made = refilter(str(tmp_path / "run"), str(tmp_path / "new"), ["consensus.rule=judge"])
     assert shards.sealed(made.place) == shards.sealed(tmp_path / "run")
 

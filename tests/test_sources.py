@@ -15,7 +15,7 @@ from data import gather, hub, sources
 from data.columns import boxed, gold_answer
 from data.errors import PipelineError, SettingError, SourceError
 from data.records import Given, Problem
-from data.sources import Hub, Loaded, load
+from data.sources import Hub, Loaded, Selection, load
 
 
 def write(folder: Path, *rows: Any, name: str = "toy.jsonl") -> str:
@@ -342,6 +342,31 @@ def test_made_datasets_have_a_size_and_a_seed() -> None:
     assert load("arith", 3).problems == load("arith", 5).problems[:3]
     assert load("scripted", 3, seed=1).problems != load("scripted", 3, seed=2).problems
     assert not {one.id for one in load("arith", 9).problems} & {one.id for one in load("arith", 9, seed=1).problems}
+
+
+@pytest.mark.parametrize(
+    ("setting", "given"),
+    [
+        ("columns", {"problem": "q"}),
+        ("revision", "abc"),
+        ("config", "main"),
+        ("split", "test"),
+        ("against", ["math500"]),
+        ("select", Selection(pass_rate=(0.1, 0.9))),
+        ("select", Selection(balance=2)),
+        ("select", Selection(pick="random")),
+    ],
+)
+def test_what_made_problems_would_ignore_is_refused(setting: str, given: Any) -> None:
+    for name in ("arith", "scripted"):
+        assert f": the problems of {name} are made, not read: leave it out" in refused(name, **{setting: given})
+
+
+def test_what_a_file_or_a_folder_would_ignore_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, {"problem": "a"})
+    told = f"data.revision, data.config, data.split: {path} is a file: leave them out"
+    assert told in refused(path, revision="abc", config="main", split="test")
+    assert "data.revision: " in refused(str(tmp_path), revision="abc")
 
 
 def test_every_hub_entry_is_pinned_to_a_commit() -> None:

@@ -13,7 +13,7 @@ from ray._private import parameter
 
 from data.errors import RunError, SettingError
 from pipeline.machine_settings import Cluster
-from pipeline.watch import knock
+from pipeline.watch import alone, knock
 
 
 def preflight(settings: Cluster, gpus: Mapping[str, int]) -> None:
@@ -40,7 +40,7 @@ def connected(address: str | None) -> Iterator[None]:
         knock(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    local = address is None and "RAY_ADDRESS" not in os.environ  # said aloud: Ray would join any cluster it finds here
+    local = alone(address)  # said aloud: Ray would join any cluster it finds here
     before = signal.getsignal(signal.SIGTERM)
     try:
         with _any_port():

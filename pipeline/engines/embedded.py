@@ -21,6 +21,7 @@ from data.schema import clean
 from stages.engine import Scores
 
 FOLDER = Path(arith.__file__).parent / "model"
+FILES = ("ct2/model.bin", "ct2/config.json", "ct2/vocabulary.json", "tokenizer.json")
 CONTEXT = 1024  # tokens, prompt and reply together
 END, UNKNOWN = "<|end|>", "<unk>"
 
@@ -31,14 +32,20 @@ def found(model: str) -> Path:
     return beside if beside.is_dir() else Path(model)
 
 
+def check_files(folder: Path) -> None:
+    """Raise SettingError where a file of the model is not there."""
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise SettingError(f"no model at {folder}: expected {', '.join(missing)}; `make model` trains it")
+
+
 class Embedded:
     """Engine over the committed model, or another of the same vocabulary in `folder`, on `threads` cores (0: all)."""
 
     def __init__(self, folder: Path = FOLDER, threads: int = 0) -> None:
-        weights = folder / "ct2" / "model.bin"
-        if not weights.is_file():
-            raise SettingError(f"no model at {folder}: expected ct2/model.bin; `make model` trains it")
-        self.model = f"embedded:{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
+        check_files(folder)
+        weights = (folder / "ct2" / "model.bin").read_bytes()
+        self.model = f"embedded:{hashlib.sha256(weights).hexdigest()[:12]}"
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._end = self._tokenizer.token_to_id(END)
         threads = threads or os.cpu_count() or 1

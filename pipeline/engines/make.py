@@ -1,10 +1,15 @@
 """An engine specification ("embedded", "vllm:MODEL") becomes an engine; its libraries are imported only then."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 from data.errors import SettingError
 from pipeline.engines.scripted import Scripted
 from pipeline.limiter import Limited, Limits
 from pipeline.settings import ENGINES, Recipe
 from stages.engine import Engine
+
+_PATHS = (".", "/", "~")  # what no Hub id begins with
 
 
 def make(specification: str, recipe: Recipe, gpus: int = 0) -> Engine:
@@ -28,3 +33,20 @@ def make(specification: str, recipe: Recipe, gpus: int = 0) -> Engine:
             raise SettingError(f"{specification}: vllm cannot be imported ({error}): `make install-vllm`") from error
         return VLLM(model, recipe.vllm_for(model), gpus, recipe.cluster.memory_share)
     raise SettingError(f"no engine {specification!r}: there are {', '.join(ENGINES)}")
+
+
+def check(specification: str, recipe: Recipe) -> None:
+    """Raise SettingError where this machine could not make the engine, as far as can be told without making it."""
+    kind, _, model = specification.partition(":")
+    if kind == "embedded":
+        from pipeline.engines.embedded import FOLDER, check_files, found  # noqa: PLC0415 - loads ctranslate2
+
+        check_files(found(model) if model else FOLDER)
+    if kind != "vllm":
+        return
+    if find_spec("vllm") is None:
+        raise SettingError(f"{specification}: vllm is not installed: `make install-vllm`")
+    template = recipe.vllm_for(model).chat_template
+    for name, path in (("model", model if model.startswith(_PATHS) else None), ("vllm.chat_template", template)):
+        if path and not Path(path).exists():
+            raise SettingError(f"{specification}: no file or folder {path} ({name})")

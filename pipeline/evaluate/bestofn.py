@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from data import places
 from data.errors import SettingError
+from pipeline import run
 from pipeline.evaluate import samples
 from pipeline.evaluate.samples import Group
 from pipeline.evaluate.table import lines, share, write
@@ -34,7 +34,7 @@ def add(experiments: Any) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Measure a scorer."""
-    groups = samples.from_file(options.data) if options.data else samples.from_run(places.at(options.run))
+    groups = samples.from_file(options.data) if options.data else samples.from_run(run.there(options.run))
     if not groups:
         raise SettingError(f"{options.run} holds no finished solution: nothing can be measured")
     told = measure(list(groups.values()))

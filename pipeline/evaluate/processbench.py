@@ -12,6 +12,7 @@ from typing import Any
 
 from data import places
 from data.errors import SettingError
+from pipeline import run
 from pipeline.evaluate import benchmark, scoring
 from pipeline.evaluate.benchmark import Predictions
 from pipeline.evaluate.table import write
@@ -22,6 +23,7 @@ from stages.processbench import Case
 
 SILENT = ("completer.plan=none", "consensus.rule=judge")  # where no completer is named, nobody rolls out
 TUNED_ON = "gsm8k"
+MAKING = ("gold", "completer", "judge", "recipe", "ledger", "new_ledger", "again", "set")
 
 
 def add(experiments: Any) -> None:
@@ -45,15 +47,19 @@ def evaluate(options: argparse.Namespace) -> int:
     """Measure a predictor, making its runs first where they are owed."""
     if not options.data and not options.run:
         raise SettingError("give --data FILE ... (ProcessBench's JSON Lines), or --run DIR")
+    if given := options.run or options.predictions or options.prm:
+        synth.unused(options, MAKING, f"{given} is measured as it is, and no run made")
+    if not options.data:
+        synth.unused(options, ["limit"], f"all that {options.run} holds is measured")
     if len({file.stem for file in options.data}) < len(options.data):
         raise SettingError("two files of one name: a subset is named as its file is")
-    cases = benchmark.cases(options.data, options.limit) if options.data else benchmark.own(places.at(options.run))
+    cases = benchmark.cases(options.data, options.limit) if options.data else benchmark.own(run.there(options.run))
     if options.predictions:
         said = {options.predictions.stem: benchmark.predictions(options.predictions, benchmark.cases(options.data))}
     elif options.prm:
         said = {options.prm: _rated(cases, options)}
     elif options.run:
-        said = benchmark.labels([places.at(options.run)], cases, "problem_id" if options.data else "id")
+        said = benchmark.labels([run.there(options.run)], cases, "problem_id" if options.data else "id")
     else:
         runs = {places.within(options.out, file.stem): file for file in options.data}
         for out, file in runs.items():

@@ -23,6 +23,7 @@ from stages import metrics
 from stages.alike import alike
 from stages.reliability import Share
 
+MAKING: Final = ("policy", "recipe", "limit", "ledger", "set")
 KS: Final = (1, 2, 4, 8, 16, 32)
 GAIN: Final = "self-PRM - majority"
 WAYS: Final = ("majority", "self-PRM", "pass@k")
@@ -56,7 +57,9 @@ def add(experiments: Any) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Make the run where that is asked for, and print the tables."""
-    if options.dataset and (status := _make(options)):
+    if not options.dataset:
+        synth.unused(options, MAKING, "without --dataset no run is made")
+    elif status := _make(options):
         return status
     made = run.find(options.run)
     if not _judges_itself(made):
@@ -74,7 +77,8 @@ def _make(options: argparse.Namespace) -> int:
     policy = options.policy or named.policy[0].engine
     settings = ["completer.plan=none", "consensus.rule=judge", f"judge.votes={options.votes}"]
     settings.append(f"judge.sampling.temperature={float(options.votes > 1)}")
-    chosen = {"dataset": options.dataset, "recipe": options.recipe, "out": options.run, "ledger": options.ledger}
+    chosen = {"dataset": options.dataset, "recipe": options.recipe, "out": options.run}
+    chosen |= {"ledger": options.ledger, "new_ledger": None}
     roles = {"policy": policy, "completer": None, "judge": policy, "solutions": "sample"}
     sizes = {"limit": options.limit, "samples": options.samples, "again": False}
     return synth.synth(argparse.Namespace(**chosen, **roles, **sizes, set=[*settings, *options.set]))

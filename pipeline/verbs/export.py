@@ -37,7 +37,7 @@ def export(options: argparse.Namespace) -> int:
         raise SettingError("--tokenizer and --max-length go together: labels beyond so many tokens are counted")
     checked = lengths.lengths(options.tokenizer, options.max_length, form) if options.tokenizer else None
     side = "" if options.side == "labelled" else f"-{options.side}"
-    to = options.to or places.within(options.out, "exports", f"{name}{side}.{form.suffix}")
+    to = options.to or places.within(options.out, run.EXPORTS, f"{name}{side}.{form.suffix}")
     made = writing.export(place, to, name, _labels(options), side=options.side, lengths=checked)
     print("\n".join([to, *made.lines(), *([checked.told()] if checked else [])]))
     return 0

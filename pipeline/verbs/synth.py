@@ -3,23 +3,25 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from data import shards, sources
+from data import places, shards, sources
 from data.errors import SettingError
 from data.records import Task
 from data.sources import Loaded
 from pipeline import progress, recipe, run
+from pipeline.engines import make
 from pipeline.publish import card
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from pipeline.summary import summarise
 from pipeline.verbs import report
+from pipeline.watch import alone
 from stages import solve
 
 SELF_JUDGED = (
@@ -33,7 +35,7 @@ def add(verbs: Any) -> None:
     """Declare the options."""
     made = verbs.add_parser("synth", help="make a run, or go on with one")
     made.set_defaults(verb=synth)
-    made.add_argument("--dataset", default="arith", help="a known name, a file, or a Hub id owner/name")
+    made.add_argument("--dataset", help="a known name, a file, or a Hub id (default: the recipe's, or arith)")
     made.add_argument("--out", help="run directory, a path or a URI (default: runs/DATASET)")
     made.add_argument("--samples", type=int, help="solutions a problem")
     made.add_argument("--solutions", choices=["sample", "given"], help="sample solutions, or take the dataset's")
@@ -44,12 +46,21 @@ def add(verbs: Any) -> None:
 def shared(made: argparse.ArgumentParser) -> None:
     """Declare the options of whatever labels given solutions."""
     made.add_argument("--recipe", type=Path, help="a TOML file instead of the dataset's preset")
-    made.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
+    shares = made.add_mutually_exclusive_group()
+    shares.add_argument("--ledger", help="another run's ledger, to re-use what was paid for")
+    shares.add_argument("--new-ledger", help="the same, where it may be one that is still to be begun")
     made.add_argument("--again", action="store_true", help="label a run again under a changed recipe, from its ledger")
     made.add_argument("--limit", type=int, help="so many problems")
     for role in ("completer", "judge"):
         made.add_argument(f"--{role}", help="engine specification")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the recipe")
+
+
+def unused(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuse options that are given where nothing would look at them."""
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) not in (None, False, [])]
+    if given:
+        raise SettingError(f"{', '.join(given)}: {why}: leave {'it' if len(given) == 1 else 'them'} out")
 
 
 def synth(options: argparse.Namespace) -> int:
@@ -61,15 +72,21 @@ def synth(options: argparse.Namespace) -> int:
     for name in (chosen.data.source, *(chosen.data.against or ())):
         sources.known(name)  # these before a dataset is fetched: what is missing is told at once
     recipe.check(chosen, sampled=False)
+    if options.ledger:
+        run.check_ledger(options.ledger)
+    out = options.out or f"runs/{Path(chosen.data.source).stem}"
+    if not run.told(places.at(out)):  # a run that is there may be owed nothing, and so need no engine
+        _check_engines(chosen, sampled=chosen.solutions == "sample")
     loaded = load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
     sampled = any(task.given is None for task in tasks)
     recipe.check(chosen, sampled=sampled)
     if sampled and chosen.self_judged:
         print(SELF_JUDGED)
-    out = options.out or f"runs/{Path(chosen.data.source).stem}"
     with shards.lock(out):
-        made = run.start(out, chosen, len(tasks), again=options.again, ledger=options.ledger, data=loaded.facts)
+        ledger = options.ledger or options.new_ledger
+        made = run.start(out, chosen, len(tasks), again=options.again, ledger=ledger, data=loaded.facts)
+        run.sweep(made.place)
         stopped = _label(made, made.plan(tasks), loaded)
         if not stopped:
             run.finish(made)
@@ -121,6 +138,7 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
     if not owed:
         print("nothing to do: every solution of this recipe is labelled")
         return None
+    _check_engines(made.recipe, sampled=any(task.given is None for tasks in owed.values() for task in tasks))
     total, left = (sum(map(len, some.values())) for some in (plan, owed))
     with _stopping() as stopping, progress.display(made.place, total, total - left, made.recipe.budget) as shown:
         if not shown.over:
@@ -130,6 +148,12 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
             if finished:
                 return None
     return f"{shown.over}; the same command with a larger one goes on" if shown.over else "the same command goes on"
+
+
+def _check_engines(chosen: Recipe, *, sampled: bool) -> None:
+    """Refuse engines that cannot be made here, where no other machine makes them."""
+    for one in chosen.engines(sampled=sampled) if alone(chosen.cluster.address) else ():
+        make.check(one, chosen)
 
 
 @contextmanager
