@@ -50,7 +50,7 @@ class Equality:
 class Equations:
     """The symbolic judge."""
 
-    fingerprint: str = "equations/3"
+    fingerprint: str = "equations/4"
 
     def read(self, trace: Trace) -> Verdict:
         """First step with a false equality, where one was checked in every step before it; -1 where all checked hold.
@@ -177,7 +177,8 @@ def _same(left: Sequence[Token], right: Sequence[Token], left_percent: Fraction,
         return "unclear"  # 16 - 3 = 13 - 4 = 9: a slip of style, every value is right
     if _meet(one.worth, -other.worth):
         return "unclear"  # 1800 - 2000 = 200 less
-    return "unclear" if _to_integer(left, one, other) or _to_integer(right, other, one) else "false"
+    doubtful = one.doubtful or other.doubtful or _to_integer(left, one, other) or _to_integer(right, other, one)
+    return "unclear" if doubtful else "false"
 
 
 def _meet(one: Interval, other: Interval) -> bool:
