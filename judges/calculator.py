@@ -173,7 +173,8 @@ class _Reader:
                 self._passed(result, depth)
             if divided and not explicit:
                 raise Unclear  # 6/2(3) is read both ways
-            divided = explicit and self.take("op").text == "/"
+            again, divided = divided, explicit and self.take("op").text == "/"
+            self.doubtful |= again and divided
             factor = self.signed(depth) if explicit else self.power(depth)
             result = result / factor if divided else result * factor
         return result

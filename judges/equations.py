@@ -186,8 +186,8 @@ def _meet(one: Interval, other: Interval) -> bool:
 
 
 def _lone(side: Sequence[Token]) -> str | None:
-    """Text of the one number a side consists of, its sign and percent sign aside."""
-    inner = [token for token in side if token.kind != "percent" and token.text != "-"]
+    """Text of the one number a side consists of, its sign, percent sign and box aside."""
+    inner = [token for token in side if token.kind != "percent" and token.text not in ("-", "{", "}")]
     return inner[0].text if len(inner) == 1 and inner[0].kind == "number" else None
 
 
