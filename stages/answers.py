@@ -1,13 +1,15 @@
 """Which part of a solution is its answer.
 
 `extract` reads, in this order: the last closed box; the last `#### x`; the last "answer is x", "answer: x", "A: x" or
-heading "# Answer"; the formula or number that a short closing sentence ("Therefore, ...") states. What a thinking model
-wrote before its last `</think>` is never read. `normal` gives an answer a canonical spelling.
+heading "# Answer"; the formula or number that a short closing sentence ("Therefore, ...") states. What a model
+only thought (data/thoughts.py) is never read. `normal` gives an answer a canonical spelling.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+
+from data import thoughts
 
 CLOSING = 400  # characters: a longer tail after "Therefore" is reasoning, not a conclusion
 SENTENCE = 4  # words: an announced answer of so many is a sentence that states it
@@ -56,7 +58,7 @@ _PLAIN = re.compile(r"[-+]?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+|\\frac\{-?[0-9,
 
 def extract(text: str) -> str | None:
     r"""Return the raw text of a solution's answer (`\boxed{x=5}` gives `x=5`), or None. Linear in the text."""
-    said = text.rpartition("</think>")[2].partition("<think>")[0]
+    said = thoughts.spoken(text)
     return _boxed(said) or _hashed(said) or _phrased(said) or _concluded(said)
 
 
