@@ -18,8 +18,9 @@ _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
 _BARE = re.compile(r"[^\s{}$\\]+")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _HASHES = re.compile(r"^####[ \t]*([^\n]+)", re.MULTILINE)
-_PHRASE = re.compile(
-    r"(?:\banswer[*_]*[ \t]*(?:is\b|:)|^[ \t]*A:(?![^\n]*\n[ \t]*B:)"
+_ANNOUNCED = re.compile(
+    r"(?:\banswer[*_]*[ \t]*(?:is\b|:)"  # the answer is, **Answer**:
+    r"|^[ \t]*A:(?![^\n]*\n[ \t]*B:)"  # a line that begins A:, but not a list of choices
     r"|^[ \t]*[#*_]+[ \t]*(?:final[ \t]+)?answer[*_ \t\r]*$(?=\s*+[^\n]++\s*+\Z))"  # a heading above the last line
     r"(?:[\s:*_]|\b(?:therefore|thus|hence|then|simply|just|indeed|given by|equal to)\b)*+"
     r"(?!(?:not |in)?(?:correct|reasonable|plausible|verified|confirmed)\b)",  # says nothing but praise
@@ -121,7 +122,7 @@ def _hashed(text: str) -> str | None:
 
 def _phrased(text: str) -> str | None:
     """Read what follows the last announcement of an answer, to the end of its sentence, without its decoration."""
-    start = max((phrase.end() for phrase in _PHRASE.finditer(text)), default=len(text))
+    start = max((phrase.end() for phrase in _ANNOUNCED.finditer(text)), default=len(text))
     if formula := _MATHS.match(text, start, start + CLOSING):
         return _inside(formula)
     said = text[start:].partition("\n")[0]

@@ -53,7 +53,7 @@ def _misprint(answer: str, ours: Form, gold: str, theirs: Form) -> bool:
 
 def _compare(ours: Form, theirs: Form) -> Decision:
     try:
-        return _COMPARE[type(ours), type(theirs)](ours, theirs)
+        return _BY_FORMS[type(ours), type(theirs)](ours, theirs)
     except Unclear:
         return None
 
@@ -239,7 +239,8 @@ def _parts(row: Row) -> list[Row]:
     return parts
 
 
-_COMPARE: dict[tuple[type, type], Callable[[Any, Any], Decision]] = {
+# By the answer's form and the gold answer's: `x = 5` answers 5, but 5 an equation only where that gives a number.
+_BY_FORMS: dict[tuple[type, type], Callable[[Any, Any], Decision]] = {
     (Scalar, Scalar): scalars.compare,
     (Scalar, Row): _one_and_row,
     (Scalar, Equation): _asked,
