@@ -21,7 +21,13 @@ MANY = 40  # items of a collection
 
 
 def decide(answer: str, gold: str) -> Decision:
-    """Decide what is certain about two raw answers; None where nothing is."""
+    r"""Decide what is certain about two raw answers; None where nothing is. Of `\textbf{(B)}~7` both parts answer."""
+    (ours, said), (theirs, asked) = words.marked(answer), words.marked(gold)
+    letter = words.spelled(ours or normal(said), theirs or normal(asked)) if ours or theirs else None
+    return letter or (_decide(said, asked) if said and asked else None)
+
+
+def _decide(answer: str, gold: str) -> Decision:
     ours, theirs = readings(answer), readings(gold)
     outcomes = {
         None if _misprint(answer, left, gold, right) else _compare(left, right) for left in ours for right in theirs
