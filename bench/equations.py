@@ -1,7 +1,7 @@
 """What the equations judge is worth on real text: `python -m bench.equations`, no model, a minute.
 
-Three kinds of truth: people's first errors (ProcessBench), people's ratings of single steps (PRM800K), and only
-whether the final answer is right (GSM8K's example solutions, split at newlines).
+Four kinds of truth: people's first errors (ProcessBench), people's ratings of single steps (PRM800K), only whether the
+final answer is right (GSM8K's example solutions, split at newlines), and that all is (MATH's, GSM8K's own solutions).
 """
 
 import argparse
@@ -23,6 +23,10 @@ FILES = {
     "processbench olympiadbench": "processbench/olympiadbench.jsonl",
     "prm800k": "prm800k_phase1/test_trees.jsonl",
     "gsm8k examples": "gsm8k/example_model_solutions.jsonl",
+    "own gsm8k train": "gsm8k/train.jsonl",
+    "own gsm8k test": "gsm8k/test.jsonl",
+    "own math train": "math/train.jsonl",
+    "own math test": "math/test.jsonl",
 }
 
 
@@ -81,6 +85,22 @@ def answers(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     return {name: _told(counts[key, False], counts[key, False] + counts[key, True]) for name, key in told.items()}
 
 
+def own(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Count what is called false in a dataset's own solutions, split at newlines, or MATH's at blank lines."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        steps = row["solution"].split("\n\n") if "solution" in row else row["answer"].split("\n")
+        verdict = Equations().read(Trace(row.get("problem") or row["question"], tuple(steps), None))
+        checked = sum("holds" in _findings(step) for step in steps)
+        counts.update({"solutions": 1, "steps": len(steps), "checked": checked})
+        counts["false"] += bool(verdict.votes) and verdict.votes[0] not in {None, NO_ERROR}
+    return {
+        "solutions": str(counts["solutions"]),
+        "steps checked": f"{counts['checked']} of {counts['steps']}",
+        "a false equality": str(counts["false"]),
+    }
+
+
 def _findings(step: str) -> set[str]:
     return {equality.finding for equality in equalities(step)}
 
@@ -91,10 +111,10 @@ def _told(hits: int, tries: int) -> str:
 
 
 def _read(file: Path) -> Iterator[dict[str, Any]]:
-    yield from map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    yield from (json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line)
 
 
-MEASURES = {"processbench": first_errors, "prm800k": ratings, "gsm8k": answers}
+MEASURES = {"processbench": first_errors, "prm800k": ratings, "gsm8k": answers, "own": own}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -106,10 +106,14 @@ def operand(text: str) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Worth of an expression; `running` holds the results on the way there from the left, as on a pocket calculator."""
+    """Worth of an expression; `running` holds the results on the way there from the left, as on a pocket calculator.
+
+    `doubtful`: it holds what some write and mean otherwise, `2^33` (2^3 times 3) or `60 / 3/4` (60 / (3/4)).
+    """
 
     worth: Interval
     running: tuple[Interval, ...]
+    doubtful: bool
 
 
 def worth(items: Sequence[Token], percent: Fraction, symbols: Mapping[str, Fraction]) -> Value:
@@ -120,7 +124,7 @@ def worth(items: Sequence[Token], percent: Fraction, symbols: Mapping[str, Fract
     result = reader.total(0)
     if reader.at < len(items):
         raise Unclear
-    return Value(result, tuple(reader.running))
+    return Value(result, tuple(reader.running), reader.doubtful)
 
 
 @dataclass(slots=True)
@@ -132,6 +136,7 @@ class _Reader:
     symbols: Mapping[str, Fraction]
     at: int = 0
     running: list[Interval] = field(default_factory=list)
+    doubtful: bool = False
 
     def sees(self, kind: str, texts: str = "") -> bool:
         if self.at >= len(self.items):
@@ -168,7 +173,8 @@ class _Reader:
                 self._passed(result, depth)
             if divided and not explicit:
                 raise Unclear  # 6/2(3) is read both ways
-            divided = explicit and self.take("op").text == "/"
+            again, divided = divided, explicit and self.take("op").text == "/"
+            self.doubtful |= again and divided
             factor = self.signed(depth) if explicit else self.power(depth)
             result = result / factor if divided else result * factor
         return result
@@ -200,10 +206,16 @@ class _Reader:
         if not self.sees("op", "^"):
             return base
         self.take("op")
-        exponent = self.group(depth) if self.sees("open") else operand(self.take("number").text)
+        exponent = self.group(depth) if self.sees("open") else self.unbraced()
         if self.sees("op", "^"):
             raise Unclear
         return base ** exponent.integer()
+
+    def unbraced(self) -> Interval:
+        """Read the number after a ^ or a root: of its digits LaTeX takes the first alone, people mostly mean all."""
+        digits = self.take("number").text
+        self.doubtful |= len(digits) > 1
+        return operand(digits)
 
     def atom(self, depth: int) -> Interval:
         if self.sees("number"):
@@ -241,7 +253,7 @@ def _binomial(reader: _Reader, depth: int) -> Interval:
 
 
 def _root(reader: _Reader, depth: int) -> Interval:
-    inside = operand(reader.take("number").text) if reader.sees("number") else reader.group(depth)
+    inside = reader.unbraced() if reader.sees("number") else reader.group(depth)
     if reader.items[reader.at - 1].text == "]":
         raise Unclear  # an index, as in a cube root
     return inside.root()

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from data import thoughts
 from data.asks import Ask, Message, Sample
 from data.records import NO_ERROR, Trace
 from judges import judge
@@ -48,7 +49,7 @@ class Critique:
 
     def referring(self, sample: Sample) -> "Critique | None":
         """Return the judge with this solution as its reference; None where it was cut off, or says nothing."""
-        said = judge.spoken(sample.text).strip()
+        said = thoughts.spoken(sample.text).strip()
         return replace(self, reference=said) if said and sample.finish == "stop" else None
 
     def ask(self, trace: Trace) -> Ask:
@@ -62,7 +63,7 @@ class Critique:
 
     def read(self, text: str, steps: int) -> Reading:
         """Parse opening tags only (models close them with wrong numbers); the last conclusion counts."""
-        said = judge.spoken(text)
+        said = thoughts.spoken(text)
         conclusions = list(_CONCLUSION.finditer(said))
         if not conclusions:
             return Reading(None, "no conclusion")

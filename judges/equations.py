@@ -17,14 +17,16 @@ from typing import Literal
 from data.records import NO_ERROR, Trace, Verdict
 from judges.calculator import Interval, Unclear, Value, literal, worth
 from judges.notation import Token, tokens
-from judges.quantities import beginning, calculates, converts, ending
+from judges.quantities import beginning, calculates, converts, ending, per_unit
 
 NOTHING_TO_CHECK = "no checkable equality"
 TOO_LONG = "too long to check"
+OWN_SIGN = "the problem gives a sign a meaning of its own"
 UNCHECKED_BEFORE = "a false equality, but steps before it are unchecked"
 
 Finding = Literal["holds", "false", "unclear"]
 
+_OWN_SIGN = re.compile(r"[a-zA-Z]\s?\*\s?[a-zA-Z]\s?=|\\boxed")  # a * b = 2a + 3b
 _MARK = re.compile(r"<<([^<>\n]{0,200})>>")
 _DOUBT = frozenset(
     "not false contradiction contradicts impossible incorrect wrong cannot doesn't isn't can't don't mod modulo "
@@ -50,14 +52,16 @@ class Equality:
 class Equations:
     """The symbolic judge."""
 
-    fingerprint: str = "equations/3"
+    fingerprint: str = "equations/4"
 
     def read(self, trace: Trace) -> Verdict:
         """First step with a false equality, where one was checked in every step before it; -1 where all checked hold.
 
         A false equality after unchecked steps leaves the first error open: its step is in `votes`, no more. A solution
-        of more than 400,000 characters is not read.
+        of more than 400,000 characters is not read, nor that of a problem which says what * or a box shall mean.
         """
+        if _OWN_SIGN.search(trace.problem):
+            return Verdict(None, (None,), OWN_SIGN)
         if sum(map(len, trace.steps)) > _WHOLE:
             return Verdict(None, (None,), TOO_LONG)
         checked = 0
@@ -143,7 +147,8 @@ def _compare(left: Sequence[Token], right: Sequence[Token]) -> Finding:
         finding = _closed(before, after)
     except Unclear:
         return "unclear"
-    return "unclear" if finding == "false" and converts((*left, *right)) else finding
+    rates = converts((*left, *right)) or (_lone(after) == "1" and per_unit(left))
+    return "unclear" if finding == "false" and rates else finding
 
 
 def _identity(left: Sequence[Token], right: Sequence[Token]) -> Finding:
@@ -177,7 +182,8 @@ def _same(left: Sequence[Token], right: Sequence[Token], left_percent: Fraction,
         return "unclear"  # 16 - 3 = 13 - 4 = 9: a slip of style, every value is right
     if _meet(one.worth, -other.worth):
         return "unclear"  # 1800 - 2000 = 200 less
-    return "unclear" if _to_integer(left, one, other) or _to_integer(right, other, one) else "false"
+    doubtful = one.doubtful or other.doubtful or _to_integer(left, one, other) or _to_integer(right, other, one)
+    return "unclear" if doubtful else "false"
 
 
 def _meet(one: Interval, other: Interval) -> bool:
@@ -185,8 +191,8 @@ def _meet(one: Interval, other: Interval) -> bool:
 
 
 def _lone(side: Sequence[Token]) -> str | None:
-    """Text of the one number a side consists of, its sign and percent sign aside."""
-    inner = [token for token in side if token.kind != "percent" and token.text != "-"]
+    """Text of the one number a side consists of, its sign, percent sign and box aside."""
+    inner = [token for token in side if token.kind != "percent" and token.text not in ("-", "{", "}")]
     return inner[0].text if len(inner) == 1 and inner[0].kind == "number" else None
 
 

@@ -6,6 +6,7 @@ Paragraphs are numbered from 0 and the answer is the first wrong one, or -1. The
 import re
 from dataclasses import dataclass
 
+from data import thoughts
 from data.asks import Ask, Message
 from data.records import NO_ERROR, Trace
 from judges import judge
@@ -35,7 +36,7 @@ class FirstError:
 
     def read(self, text: str, steps: int) -> Reading:
         """Parse the last box; one that holds no index of a paragraph is unparsed, whatever stands before it."""
-        said = judge.spoken(text)
+        said = thoughts.spoken(text)
         at = said.rfind(_BOX)
         if at < 0:
             return Reading(None, "no box")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from data import thoughts
 from data.asks import Ask
 from data.records import Trace
 
@@ -40,21 +41,22 @@ class Judge(Protocol):
         ...
 
 
-_TAGS = r"paragraph|analysis|conclusion|problem|reference|solution|think"
+_TAGS = rf"paragraph|analysis|conclusion|problem|reference|solution|{thoughts.TAG}"
 _FENCED = re.compile(
     rf"<(?=\s{{0,4}}/?\s{{0,4}}(?:{_TAGS})(?![A-Za-z])"  # the prompts' own tags, and the end of a model's reasoning
     r"|[|｜][^<>|｜\n]{2,60}[|｜]>"  # noqa: RUF001 - <|im_start|> and its kin; one family has full-width bars
     r"|/?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|extra_(?:id_)?[0-9]{1,4})>"
     r"|<\s?/?SYS>>)"
-    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])",
+    rf"|◁(?=/?think▷)|a(?={thoughts.FINAL[1:]})"
+    r"|\[(?=/?(?:THINK|INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])",
     re.IGNORECASE,
 )
-_ENTITIES = {"<": "&lt;", "[": "&#91;"}
+_ENTITIES = {"<": "&lt;", "[": "&#91;", "◁": "&#9665;", "a": "&#97;"}
 
 
 def fence(text: str) -> str:
-    """Text with the opening `<` or `[` of every tag and chat control token written as an entity, all else unchanged."""
-    return _FENCED.sub(lambda found: _ENTITIES[found.group()], text)
+    """Text with the first character of every tag and chat control token written as an entity, all else unchanged."""
+    return _FENCED.sub(lambda found: _ENTITIES[found.group().lower()], text)
 
 
 _PLACE = re.compile(r"\{([a-z]{1,20})\}")
@@ -80,9 +82,3 @@ def wording(name: str) -> str:
 def fingerprint(name: str) -> str:
     """Name of a prompt and 16 hex digits of its sha256."""
     return f"{name}/{hashlib.sha256(wording(name).encode()).hexdigest()[:16]}"
-
-
-def spoken(text: str) -> str:
-    """Return what a thinking model says after its reasoning; nothing where the reasoning never ended."""
-    said = text.rpartition("</think>")[2]
-    return said.partition("<think>")[0]

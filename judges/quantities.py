@@ -7,26 +7,28 @@ the side `Unclear`, as does everything else that is not certainly a unit.
 # ruff: noqa: SIM905 - a list of words reads best as words
 
 from collections.abc import Sequence
+from string import ascii_lowercase
 
 from judges.calculator import Unclear
 from judges.notation import Token
 
 _SHIFT_VALUE = frozenset(
-    "am base billion by cent cents choose cis clock cos cubed difference divided double dozen dozens eighth eighths "
-    "factorial fifth fifths fourth fourths gcd half halves hundred hundreds hundredth hundredths lcm ln log max "
-    "million millions min minus mod modulo multiplied over percent percentage plus pm product quarter quarters "
-    "remainder root sin sixth sixths squared sum tan tenth tenths third thirds thousand thousands times trillion "
-    "triple twice".split()
+    "am arccos arccot arcsin arctan base billion by cent cents choose cis clock cos cosh cot csc cubed det "
+    "difference divided double dozen dozens eighth eighths factorial fifth fifths fourth fourths gcd half halves "
+    "hundred hundreds hundredth hundredths lcm ln log max million millions min minus mod modulo multiplied over "
+    "percent percentage plus pm product quarter quarters remainder root sin sinh sixth sixths squared sum tan tanh "
+    "tenth tenths third thirds thousand thousands times trillion triple twice".split()
 )
 _BIND_BEFORE = frozenset("and or of than between negative from to through in at each every until".split())
 _BIND_AFTER = frozenset("and or of".split())
+_JOINS = frozenset("and or".split())
 _CONVERTIBLE = {
     name[:3]: kind
     for kind, names in {
         "time": "seconds minutes hours hrs days weeks months years decades",
         "length": "inches inch foot feet ft yards miles mm cm m km meters metres centimeters kilometers",
-        "weight": "ounces oz pounds lbs tons grams g kilograms kg mg",
-        "volume": "cups pints quarts gallons ml liters litres tablespoons teaspoons",
+        "amount": "ounces oz pounds lbs tons grams g kilograms kg mg cups pints quarts gallons ml liters litres "
+        "tablespoons teaspoons",
         "coin": "pennies penny nickels dimes dollars",
     }.items()
     for name in names.split()
@@ -35,6 +37,10 @@ _GLUED = frozenset("kg mg cm mm km ml lb lbs oz ft mph hrs hr mins min miles".sp
 _PROSE = frozenset(
     "is are was were has have had so then which because that we she he they it if since therefore thus hence get gets "
     "gives makes make".split()
+)
+_SHORT = frozenset(
+    "ad am an as at be by cm do ea ft gm go he hr id if in is it kg km lb me mg mi ml mm my nd no of oh ok on or oz pc "
+    "pm pt qt rd so sq st th to tv up us vs we yd".split()
 )
 _LOOKAHEAD = 3  # words after a number that may still belong to it: "13 and a half"
 
@@ -56,7 +62,7 @@ def beginning(side: Sequence[Token]) -> list[Token]:
     items = _without_units(side)
     end = next((i for i, token in enumerate(items) if token.kind == "word"), len(items))
     after = items[end : end + _LOOKAHEAD]
-    if any(map(_shifts, after)) or (after and after[0].text.lower() in _BIND_AFTER):
+    if any(map(_shifts, after)) or (after and (after[0].text.lower() in _BIND_AFTER or _named(after[0]))):
         raise Unclear
     return items[:end]
 
@@ -65,6 +71,12 @@ def converts(tokens: Sequence[Token]) -> bool:
     """Whether two units of one kind are named (5 feet + 6 inches = 66 inches), so that numbers alone need not agree."""
     units = {token.text.lower()[:3] for token in tokens if token.kind == "word"} & _CONVERTIBLE.keys()
     return len(units) > len({_CONVERTIBLE[unit] for unit in units})
+
+
+def per_unit(side: Sequence[Token]) -> bool:
+    """Whether a side divides by something with a unit: 7 knicks / 2 knacks = 1 says how much is as much."""
+    start = next((i for i, token in enumerate(side) if token.text in ("/", "frac")), len(side))
+    return any(token.kind == "word" for token in side[start:])
 
 
 def calculates(items: Sequence[Token]) -> bool:
@@ -78,8 +90,10 @@ def _binds(word: Token) -> bool:
 
 
 def _named(token: Token) -> bool:
-    r"""Whether a word names points, so that it may be a factor: `AB\sqrt{3}`, `\frac{1}{2}(XY)`."""
-    return token.kind == "word" and token.text.isupper() and 1 < len(token.text) < 5
+    r"""Whether a word names points or letters, so that it may be a factor: `AB\sqrt{3}`, `\frac{1}{2} ab`, `xyz`."""
+    if token.kind != "word" or not 1 < len(token.text) < 5:
+        return False
+    return token.text.isupper() or (token.text not in _SHORT if len(token.text) == 2 else token.text in ascii_lowercase)
 
 
 def _shifts(token: Token) -> bool:
@@ -109,8 +123,9 @@ def _unit(run: Sequence[Token], after: Sequence[Token]) -> Sequence[Token]:
     if (after and after[0].kind not in ("op", "close")) or any(token.text.lower() in _PROSE for token in run):
         return [token for token in run if token.kind == "word"]
     bound = run[0].text.lower() in _BIND_AFTER or run[-1].text.lower() in _BIND_BEFORE
-    bound = bound or any(map(_shifts, run[: 2 * _LOOKAHEAD]))
-    return [Token("poison", "")] if bound else []
+    bound = bound or any(map(_shifts, run[: 2 * _LOOKAHEAD])) or any(map(_named, run))
+    joined = bool(after) and any(token.text.lower() in _JOINS for token in run)  # 169 inside, and subtract -5 * 169
+    return [Token("poison", "")] if bound or joined else []
 
 
 def _article(side: Sequence[Token], at: int) -> Token:
@@ -140,8 +155,8 @@ def _one(side: Sequence[Token], at: int) -> int:
 
 
 def _remark(side: Sequence[Token], at: int) -> int:
-    """End of a bracket that holds nothing but words, none of them a name of points."""
-    end = at + 1
+    """End of a bracket that holds nothing but words, none of them a name; right behind a number it may be a factor."""
+    end = at + 1 if side[at].spaced else len(side)
     while end < len(side) and side[end].kind == "word" and not _named(side[end]):
         end += 1
     closed = at + 1 < end < len(side) and side[end].kind == "close"

@@ -1,13 +1,15 @@
 """Which part of a solution is its answer.
 
 `extract` reads, in this order: the last closed box; the last `#### x`; the last "answer is x", "answer: x", "A: x" or
-heading "# Answer"; the formula or number that a short closing sentence ("Therefore, ...") states. What a thinking model
-wrote before its last `</think>` is never read. `normal` gives an answer a canonical spelling.
+heading "# Answer"; the formula or number that a short closing sentence ("Therefore, ...") states. What a model
+only thought (data/thoughts.py) is never read. `normal` gives an answer a canonical spelling.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+
+from data import thoughts
 
 CLOSING = 400  # characters: a longer tail after "Therefore" is reasoning, not a conclusion
 SENTENCE = 4  # words: an announced answer of so many is a sentence that states it
@@ -16,8 +18,9 @@ _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
 _BARE = re.compile(r"[^\s{}$\\]+")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _HASHES = re.compile(r"^####[ \t]*([^\n]+)", re.MULTILINE)
-_PHRASE = re.compile(
-    r"(?:\banswer[*_]*[ \t]*(?:is\b|:)|^[ \t]*A:(?![^\n]*\n[ \t]*B:)"
+_ANNOUNCED = re.compile(
+    r"(?:\banswer[*_]*[ \t]*(?:is\b|:)"  # the answer is, **Answer**:
+    r"|^[ \t]*A:(?![^\n]*\n[ \t]*B:)"  # a line that begins A:, but not a list of choices
     r"|^[ \t]*[#*_]+[ \t]*(?:final[ \t]+)?answer[*_ \t\r]*$(?=\s*+[^\n]++\s*+\Z))"  # a heading above the last line
     r"(?:[\s:*_]|\b(?:therefore|thus|hence|then|simply|just|indeed|given by|equal to)\b)*+"
     r"(?!(?:not |in)?(?:correct|reasonable|plausible|verified|confirmed)\b)",  # says nothing but praise
@@ -56,7 +59,7 @@ _PLAIN = re.compile(r"[-+]?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+|\\frac\{-?[0-9,
 
 def extract(text: str) -> str | None:
     r"""Return the raw text of a solution's answer (`\boxed{x=5}` gives `x=5`), or None. Linear in the text."""
-    said = text.rpartition("</think>")[2].partition("<think>")[0]
+    said = thoughts.spoken(text)
     return _boxed(said) or _hashed(said) or _phrased(said) or _concluded(said)
 
 
@@ -119,7 +122,7 @@ def _hashed(text: str) -> str | None:
 
 def _phrased(text: str) -> str | None:
     """Read what follows the last announcement of an answer, to the end of its sentence, without its decoration."""
-    start = max((phrase.end() for phrase in _PHRASE.finditer(text)), default=len(text))
+    start = max((phrase.end() for phrase in _ANNOUNCED.finditer(text)), default=len(text))
     if formula := _MATHS.match(text, start, start + CLOSING):
         return _inside(formula)
     said = text[start:].partition("\n")[0]

@@ -19,6 +19,7 @@ from math_verify import LatexExtractionConfig, parse, verify
 
 from data.records import Outcome
 from stages.answers import matched, normal
+from stages.exact import words
 
 _READER = (LatexExtractionConfig(boxed_match_priority=0),)
 
@@ -27,11 +28,14 @@ def compare(answer: str, gold: str) -> Outcome:
     """Compare two raw answers.
 
     Where neither can be read as mathematics their spelling decides; where only one can, one is torn (a brace has no
-    partner), or the comparison fails, the outcome is "undecided". The gold comes first: `x = 5` matches `5` either way,
-    but an equation that is itself the gold answer does not match its right-hand side.
+    partner) or the letter of a choice that may say the other, or the comparison fails, the outcome is "undecided". The
+    gold comes first: `x = 5` matches `5` either way, but an equation that is itself the gold answer does not match its
+    right-hand side.
     """
     if not (matched(answer) and matched(gold)):  # of `5} + {3` the reader would take the 5
         return "equal" if _alike(answer, gold) else "undecided"
+    if words.lettered(answer, gold):
+        return "undecided"
     theirs, ours = list(_read(gold)), list(_read(answer))
     if not theirs and not ours:
         return "equal" if _alike(answer, gold) else "different"

@@ -117,26 +117,26 @@ class _Evidence:
     error: float
 
 
-def _judge(seen: _Evidence) -> Reason | None:
+def _judge_silent(seen: _Evidence) -> Reason | None:
     return "judge_undecided" if seen.judged is None else None
 
 
-def _mc(seen: _Evidence) -> Reason | None:
-    """Why the rollouts tell no first error."""
+def _rollouts_silent(seen: _Evidence) -> Reason | None:
+    """Why the rollouts tell no first error: what keeps them from labelling the first step that has no label."""
     if seen.rolled is not None:
         return None
     if blocked := _BLOCKED.get(seen.estimate.reason):
         return blocked
     if seen.outcome == "undecided" and not any(step.tries for step in seen.estimate.steps):
         return "outcome_undecided"
-    stuck = seen.estimate.steps[seen.labels.index(None)]
-    stopped = stuck.stopped_early or stuck.source == "inferred"  # nobody asked further: a longer prefix had a hit
-    return "mc_stopped_early" if stuck.reachable and stopped else "mc_undecided"
+    unlabelled = seen.estimate.steps[seen.labels.index(None)]
+    stopped = unlabelled.stopped_early or unlabelled.source == "inferred"  # nobody asked on: a longer prefix had a hit
+    return "mc_stopped_early" if unlabelled.reachable and stopped else "mc_undecided"
 
 
 def _judge_alone(seen: _Evidence) -> Reason | None:
     """Trust the judge, unless the answer itself refutes it: that costs nothing to know."""
-    return _judge(seen) or ("judge_none_wrong_answer" if _refuted(seen) else None)
+    return _judge_silent(seen) or ("judge_none_wrong_answer" if _refuted(seen) else None)
 
 
 def _refuted(seen: _Evidence) -> bool:
@@ -144,7 +144,7 @@ def _refuted(seen: _Evidence) -> bool:
 
 
 def _first_error(seen: _Evidence) -> Reason | None:
-    return _judge(seen) or _dispute(seen) or _mc(seen)
+    return _judge_silent(seen) or _contradicted(seen) or _rollouts_silent(seen)
 
 
 def _every_step(seen: _Evidence) -> Reason | None:
@@ -159,24 +159,28 @@ def _posterior(seen: _Evidence) -> Reason | None:
     posterior = seen.estimate.posterior
     if posterior is None and seen.outcome == "equal" and seen.judged == seen.rolled == NO_ERROR:
         return None
-    if (undecided := _judge(seen)) or posterior is None:
+    if (undecided := _judge_silent(seen)) or posterior is None:
         return undecided or _BLOCKED.get(seen.estimate.reason, "mc_undecided")
     if posterior >= 1 - seen.error:
         return None
-    return (_dispute(seen) or "judge_unlikely") if posterior <= seen.error else "mc_undecided"
+    return (_contradicted(seen) or "judge_unlikely") if posterior <= seen.error else "mc_undecided"
 
 
 _RULES: Final = {
     "first_error": _first_error,
     "every_step": _every_step,
-    "mc": _mc,
+    "mc": _rollouts_silent,
     "judge": _judge_alone,
     "posterior": _posterior,
 }
+"""Each returns the reason for which a solution is rejected; None where it is kept."""
 
 
-def _dispute(seen: _Evidence) -> Reason | None:
-    """How the rollouts or the answer contradict a judge who decided; what is unknown contradicts nobody."""
+def _contradicted(seen: _Evidence) -> Reason | None:
+    """How the rollouts or the answer contradict a judge who decided; what is unknown contradicts nobody.
+
+    A judge who names a step says: right rollouts before it, none through it.
+    """
     judged = seen.judged
     if judged is None:
         return None
@@ -186,8 +190,8 @@ def _dispute(seen: _Evidence) -> Reason | None:
     if seen.outcome == "equal" and seen.rolled == NO_ERROR:
         return "judge_error_right_answer"
     if False in seen.labels[:judged]:
-        return "judge_later"
-    return "judge_earlier" if seen.labels[judged] else None
+        return "judge_later"  # than the rollouts, which fail before the named step
+    return "judge_earlier" if seen.labels[judged] else None  # they succeed even through it
 
 
 def marks(estimate: Estimate, settings: Settings) -> Iterator[bool | None]:

@@ -140,7 +140,7 @@ def sequential(steps: int, outcome: Outcome, judged: int | None, settings: Setti
         raise ValueError(f"the judge named step {judged} of {steps}")
     through = {prefix: prefix > judged for prefix in (judged, judged + 1) if prefix and prefix not in known}
     evidence = Evidence(settings.prior.at(judged, steps), outcome)
-    while (probe := _telling(evidence, through, steps, settings)) is not None:
+    while (probe := _most_telling(evidence, through, steps, settings)) is not None:
         evidence = evidence.add((yield probe), through=through[probe.prefix])
     rolled = {prefix: evidence.seen(through=side) for prefix, side in through.items()}
     known |= {prefix: _rolled(seen, settings) for prefix, seen in rolled.items() if seen.drawn}
@@ -227,13 +227,16 @@ def _unnamed(steps: int, outcome: Outcome, judged: int | None, prior: Prior) -> 
     return replace(told, posterior=prior.passed if outcome == "equal" else 0.0)
 
 
-def _telling(evidence: Evidence, through: Mapping[int, bool], steps: int, settings: Settings) -> Probe | None:
-    """Return the probe that tells most per token; None where all is decided, or the bound is out of reach."""
+def _most_telling(evidence: Evidence, through: Mapping[int, bool], steps: int, settings: Settings) -> Probe | None:
+    """Return the probe that tells most per token; None where all is decided, or the bound is out of reach.
+
+    Out of reach: not even if all samples still owed were as the judge says, misses through its step, hits before it.
+    """
     owed = {prefix: _owed(evidence.seen(through=side), settings) for prefix, side in through.items()}
-    hopeful = evidence
+    at_best = evidence
     for prefix, side in through.items():
-        hopeful = hopeful.add(Tally(misses=owed[prefix]) if side else Tally(hits=owed[prefix]), through=side)
-    if not settings.give_up < evidence.posterior < 1 - settings.error <= hopeful.posterior:
+        at_best = at_best.add(Tally(misses=owed[prefix]) if side else Tally(hits=owed[prefix]), through=side)
+    if not settings.give_up < evidence.posterior < 1 - settings.error <= at_best.posterior:
         return None
     best = max((p for p in owed if owed[p] > 0), key=lambda p: evidence.gain(through=through[p]) / max(steps - p, 1))
     return Probe(best, min(owed[best], settings.wave), evidence.seen(through=through[best]).drawn)

@@ -20,6 +20,11 @@ from stages.exact.reading import read
 quickly = settings(max_examples=50, deadline=None)
 
 EQUAL = [
+    ("\\textbf{(B)}\\ \\frac{7}{54}", "B"),
+    ("(B)", "\\text{(B) } \\left(\\frac12, \\frac23\\right]"),
+    ("\\textbf{(B)}~7", "7"),
+    ("1/2", "$\\mathrm{(C)}\\ \\frac{1}{2}$"),
+    ("\\textbf{(D)}~3", "\\textbf{(D)}"),
     ("1,000", "1000"),
     ("1{,}000", "1,000"),
     ("11,\\! 111,\\! 111", "11111111"),
@@ -133,6 +138,9 @@ DIFFERENT = [
     ("12", "11_3"),
     ("5pm", "5am"),
     ("A", "(B)"),
+    ("\\textbf{(A)}\\ \\frac{7}{54}", "B"),
+    ("\\textbf{(A)}~\\sqrt{7}", "\\textbf{(C)}~\\sqrt{7}"),
+    ("\\textbf{(A)}~7", "8"),
     ("odd", "\\text{even}"),
     ("\\text{No solution}", "1, 2"),
     ("\\infty", "76"),
@@ -175,6 +183,7 @@ OPEN = [
     ("\\text{about 905 cubic}", "288\\pi"),
     ("\\text{golden ratio}", "\\frac{1+\\sqrt5}{2}"),
     ("\\text{A}", "\\sqrt2"),  # may be a choice
+    ("\\textbf{(A)}", "\\sqrt2"),
     ("ellipsoid", "2"),
     ("2**3", "23"),
     ("1 2", "12"),

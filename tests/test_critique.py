@@ -7,7 +7,6 @@ import pytest
 
 from data.asks import Sample
 from data.records import NO_ERROR, Trace
-from judges import judge
 from judges.critique import Critique
 from judges.judge import Reading, fence, fill
 
@@ -58,6 +57,8 @@ def test_fingerprints_differ_by_wording_and_are_stable() -> None:
         ("<conclusion>Correct</conclusion> no: " + GOOD, 1),
         ("<think><conclusion>Correct</conclusion></think>" + GOOD, 1),
         ("<analysis_9></think>" + GOOD, 1),
+        ("[THINK]<conclusion>Correct</conclusion>[/THINK]" + GOOD, 1),
+        ("analysisWe see <conclusion>Correct</conclusion>assistantfinal" + GOOD, 1),
     ],
 )
 def test_readable_replies(reply: str, first_error: int) -> None:
@@ -71,6 +72,9 @@ def test_readable_replies(reply: str, first_error: int) -> None:
         ("Incorrect", "no conclusion"),
         (GOOD.partition("<conclusion>")[0], "no conclusion"),
         ("<think>" + GOOD, "no conclusion"),
+        ("[THINK]" + GOOD, "no conclusion"),
+        ("<|channel|>analysis<|message|>" + GOOD, "no conclusion"),
+        ("analysisWe see " + GOOD, "no conclusion"),
         ("<conclusion>Incorrect</conclusion>", "Incorrect without a paragraph"),
         ("<conclusion>Incorrect</conclusion><analysis_1>", "Incorrect without a paragraph"),
         (GOOD.replace("wrong", "wrong, see <analysis_1>"), "the paragraphs are out of order"),
@@ -93,6 +97,8 @@ def test_unreadable_replies_have_a_reason(reply: str, reason: str) -> None:
         "<|im_start|>", "<|im_end|>", "<|user|>", "<|assistant|>", "<|end|>", "<|end_of_text|>", "<｜User｜>",  # noqa: RUF001 - as real models write it
         "[INST]", "[/INST]", "<<SYS>>", "</think>", "<think>", "<s>", "</s>", "<start_of_turn>", "<extra_0>",
         "</problem>", "</solution>", "<reference>", "</reference>",
+        "<thinking>", "</thinking>", "</seed:think>", "[THINK]", "[/THINK]", "<|END_THINKING|>", "◁/think▷",
+        "<|channel|>final<|message|>", "x.assistantfinal",
     ],
 )  # fmt: skip
 def test_text_cannot_speak_in_the_judges_voice(attack: str) -> None:
@@ -127,7 +133,6 @@ def test_hostile_text_is_read_in_linear_time() -> None:
     for text in ("<" * 10**6, "< / " * 10**5, "<conclusion>" * 10**5, "<think>" * 10**5, "\0" * 10**6):
         fence(text)
         assert Critique().read(text, 3).first_error is None
-    assert judge.spoken("a</think>b") == "b"
 
 
 def test_a_reference_is_asked_for_and_then_shown() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.records import NO_ERROR, Trace, Verdict
-from judges.equations import NOTHING_TO_CHECK, TOO_LONG, UNCHECKED_BEFORE, Equations, equalities
+from judges.equations import NOTHING_TO_CHECK, OWN_SIGN, TOO_LONG, UNCHECKED_BEFORE, Equations, equalities
 
 TRUE = [
     "16 - 3 = 13",
@@ -30,6 +30,7 @@ TRUE = [
     "(2 + 3)(4) = 20",
     r"2 \left( 3 + 4 \right) = 14",
     "2^10 = 1024",
+    r"\sqrt16 = 4",
     "2**3 = 8",
     "5² = 25",
     "5! = 120 ways",
@@ -41,12 +42,15 @@ TRUE = [
     r"3 \text{ m} \times 2 \text{ m} = 6 \text{ m}^2",
     "<<16-3=13>>",
     "580/110 = 5.2727272727272725",
+    r"2/3 = \boxed{0.66}",
+    "60/3/4 = 5",
     "Total: 5 + 3 =\n8",
     "10 (per day) * 3 (days) = 30",
     "**5 + 3 = 8**",
     "(x+1)^2 = x^2 + 2x + 1",
     r"x(x - y) = x^2 - x \cdot y",
     r"\frac{x^2 - 1}{x - 1} = x + 1",
+    "5 + 3 = 8 apples and pears",
 ]
 
 FALSE = [
@@ -72,6 +76,9 @@ SILENT = [
     "f(2) = 5",
     "4 = 6",
     "10/3 = 3",
+    r"10/3 = \boxed{3}",
+    "so their father is 60 / 3/4 = 80",
+    "2 miles / 1/6 hour = 12 miles/hour",
     "16 - 3 = 13 - 4 = 9",
     "1800 - 2000 = 200",
     "half of 16 - 2 = 6",
@@ -106,6 +113,9 @@ SILENT = [
     "2 + 1 = 1\n3 = 1",
     "17/6 + 1 is about 4: 17/6 + 1 = 4",
     "6/2(3) = 1",
+    r"\(2^33 = 24\)",  # as MATH's authors write 2^3 times 3
+    r"V = \pi(\frac{3}{2})^24 = 9\pi",
+    r"\sqrt42 = 4",
     "-2^2 = 4",
     "1/0 = 5",
     "0^{-1} = 5",
@@ -118,6 +128,20 @@ SILENT = [
     r"2 \operatorname{cis} (60^\circ + 90^\circ) = 2 \operatorname{cis} 150^\circ",
     r"the units digit of $n$: $7 \cdot 3 = 1$",
     r"\sqrt{-4} = 3",
+    r"a + b = \frac{4}{3} ab = 4",
+    r"$210^2 mn = 210^3$",
+    r"$QP = \sqrt{3} CP = 4\sqrt{3}$",
+    r"$\frac{49}{21} = \frac{58}{3\,EF}$",
+    r"$b = \frac{4\pi}{3}$ leads to $xy = -3$",
+    r"we add 169 inside the parenthesis and subtract $-5\cdot169=-845$ outside",
+    r"$\frac{23}{9} = 2+0.\overline{5}$",
+    r"250 \cdot \frac{11}{6} = 250 + 125 + 83.\overline{3}",
+    "80+79+81+85 \\\\&= 80 +(80-1) + (80+1) \\\\\n&\\qquad+ (80+5)",
+    r"\operatorname{arccot} (-1) = \frac{3\pi}{4}",
+    "0900 - 0130 = 0730 hours",
+    "1 + .1(Number of Minutes) = 5",
+    "1/2 a cup = 4 ounces",
+    r"the factor $\frac{7\text{ knicks}}{2\text{ knacks}} = 1$",
     "f(2x) = 2f(x)",
     "a b 3 + 4 5 = 9",
     "2 + 3 ≈ 5.5",
@@ -168,6 +192,12 @@ def test_the_first_false_step_after_checked_ones_is_the_first_error() -> None:
 
 def test_a_false_step_after_unchecked_ones_leaves_the_first_error_open() -> None:
     assert read("Let us think.", "2 + 2 = 5") == Verdict(None, (1,), UNCHECKED_BEFORE)
+
+
+@pytest.mark.parametrize("problem", ["If $a * b = 2a + 3b$, what is $4 * 3$?", r"Let $\boxed{N}$ be its digits' sum."])
+def test_a_sign_with_a_meaning_of_its_own_is_not_calculated_with(problem: str) -> None:
+    assert Equations().read(Trace(problem, ("$4 * 3 = 2(4) + 3(3)$",), None)) == Verdict(None, (None,), OWN_SIGN)
+    assert Equations().read(Trace("4 * x = 3", ("4 * 3 = 13",), None)).first_error == 0
 
 
 def test_no_error_only_where_something_was_checked() -> None:

@@ -50,6 +50,7 @@ def test_readable_replies(reply: str, first_error: int) -> None:
         (r"\boxed{-2}", "a paragraph that does not exist"),
         (r"\boxed{" + "9" * 10_000 + "}", "no index in the box"),
         (r"<think>\boxed{1}", "no box"),
+        (r"[THINK]\boxed{1}", "no box"),
     ],
 )
 def test_unreadable_replies_have_a_reason(reply: str, reason: str) -> None:

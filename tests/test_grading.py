@@ -250,6 +250,12 @@ def test_where_neither_side_is_mathematics_the_spelling_decides() -> None:
     assert compare("\\text{odd}", "\\text{even}") == "different"
 
 
+@pytest.mark.parametrize("pair", [("\\frac{7}{54}", "B"), ("E", "7"), ("x > -1", "\\text{(C)}"), ("yes", "(A)")])
+def test_the_letter_of_a_choice_may_say_the_other_answer(pair: tuple[str, str]) -> None:
+    assert compare(*pair) == "undecided"
+    assert compare("2A", "A") == "different"
+
+
 def test_a_torn_answer_is_only_ever_equal_by_its_spelling() -> None:
     assert compare("\\frac{a}{", "\\frac{A}{") == "equal"
     assert compare("\\frac{a}{", "\\frac{b}{") == "undecided"

@@ -7,16 +7,22 @@ import argparse
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import table
-from bench.lessons import labels, prm, runs, tables
+from bench.finished import finished
+from bench.lessons import labels, prm, tables
 from bench.lessons.labels import HARD, SOFT, THRESHOLDS, Held, Taught
+from data import shards
 from data.arith import world
 from data.records import Labelled
+from pipeline import recipe
+from pipeline.engines.embedded import Embedded
 
+PRESET = Path(recipe.__file__).parent / "recipes" / "arith.toml"
 LEARNT, HELD = 40_000_000, 41_000_000  # numbers of the first problems: far from each other and from other benches
 LABELLED = ("completer.plan=exhaustive", f"completer.tries={labels.TRIES}", "completer.truncate=true")
 UNLABELLED = ("completer.plan=none", "judge.kind=equations", "consensus.rule=judge")
@@ -35,12 +41,8 @@ def main() -> None:
     options = _parser().parse_args()
     learnt = list(labels.problems(options.levels.split(","), options.problems, LEARNT))
     held_out = list(labels.problems(list(world.LEVELS), options.held, HELD))
-    found = list(
-        labels.rows(runs.labelled(options.work / "labels", learnt, f"policy.samples={options.samples}", *LABELLED))
-    )
-    held = labels.held(
-        list(labels.rows(runs.labelled(options.work / "held", held_out, "policy.samples=8", *UNLABELLED)))
-    )
+    found = labelled(options.work / "labels", learnt, f"policy.samples={options.samples}", *LABELLED)
+    held = labels.held(labelled(options.work / "held", held_out, "policy.samples=8", *UNLABELLED))
     plan = prm.Schedule(options.epochs, options.rate)
     digest = hashlib.sha256(repr((plan, options.tuned, len(found), found, held)).encode()).hexdigest()[:12]
     lessons = Lessons(options.work / f"scores-{digest}", held, plan, options.tuned)
@@ -48,6 +50,18 @@ def main() -> None:
     told = tables.told(found, held, scored)
     print("\n\n".join(f"{title}\n\n" + "\n".join(table.lines(rows)) for title, rows in told.items()))
     print(f"written to {table.write('lessons', {'tables': told})}")
+
+
+def labelled(out: Path, problems: Sequence[Mapping[str, Any]], *settings: str) -> list[Labelled]:
+    """Label problems of any levels: `synth` gives the embedded model only to the whole of arith."""
+    source = out.with_suffix(".jsonl")
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text("".join(f"{json.dumps(problem)}\n" for problem in problems), encoding="utf-8")
+    print(f"labelling {len(problems)} problems into {out}, unless that was done before", flush=True)
+    limit = f"data.limit={len(problems)}"
+    with shards.lock(out):
+        finished(out, str(source), limit, *settings, preset=PRESET, engines={"embedded": Embedded()})
+    return list(labels.rows(out))
 
 
 def trainings(found: Sequence[Labelled], seed: int) -> Iterator[Training]:

@@ -124,11 +124,14 @@ def rlhflow(one: Stepped) -> Row:
 
 
 def prm800k(one: Stepped) -> Row:
-    """Write a row as of phase 2: one candidate a step, gone on from until the first wrong one."""
+    """Write a row as of phase 2: one candidate a step up to the first wrong one, which ends it.
+
+    Of a dataset's own ratings those that are missing are of steps that a person wrote; of others they end the row.
+    """
     steps = [step.strip("\n") for step in one.row["steps"]]
-    brought = one.values == tuple(one.row.get("ratings") or ())  # then what has no rating was written by a person
-    shown = len(steps) if brought else len(one.labelled(beyond=False))
-    error = one.values.index(0.0) if 0.0 in one.values[:shown] else NO_ERROR
+    own = one.values == tuple(one.row.get("ratings") or ())
+    known = len(steps) if own else len(one.labelled(beyond=False))
+    error = one.values.index(0.0) if 0.0 in one.values[:known] else NO_ERROR
     question = {
         "problem": one.row["problem"],
         "ground_truth_solution": None,
@@ -137,8 +140,9 @@ def prm800k(one: Stepped) -> Row:
         "pre_generated_answer": one.row["answer"],
         "pre_generated_verifier_score": None,
     }
-    rated = [_candidate(*pair) for pair in zip(steps[: error + 1 or shown], one.values, strict=False)]
-    finish = "found_error" if error >= 0 else "solution"
+    end = known if error == NO_ERROR else error + 1
+    rated = [_candidate(*pair) for pair in zip(steps[:end], one.values, strict=False)]
+    finish = "solution" if error == NO_ERROR else "found_error"
     return {
         "labeler": None,
         "timestamp": None,

@@ -21,7 +21,13 @@ MANY = 40  # items of a collection
 
 
 def decide(answer: str, gold: str) -> Decision:
-    """Decide what is certain about two raw answers; None where nothing is."""
+    r"""Decide what is certain about two raw answers; None where nothing is. Of `\textbf{(B)}~7` both parts answer."""
+    (ours, said), (theirs, asked) = words.marked(answer), words.marked(gold)
+    letter = words.spelled(ours or normal(said), theirs or normal(asked)) if ours or theirs else None
+    return letter or (_decide(said, asked) if said and asked else None)
+
+
+def _decide(answer: str, gold: str) -> Decision:
     ours, theirs = readings(answer), readings(gold)
     outcomes = {
         None if _misprint(answer, left, gold, right) else _compare(left, right) for left in ours for right in theirs
@@ -53,7 +59,7 @@ def _misprint(answer: str, ours: Form, gold: str, theirs: Form) -> bool:
 
 def _compare(ours: Form, theirs: Form) -> Decision:
     try:
-        return _COMPARE[type(ours), type(theirs)](ours, theirs)
+        return _BY_FORMS[type(ours), type(theirs)](ours, theirs)
     except Unclear:
         return None
 
@@ -239,7 +245,8 @@ def _parts(row: Row) -> list[Row]:
     return parts
 
 
-_COMPARE: dict[tuple[type, type], Callable[[Any, Any], Decision]] = {
+# By the answer's form and the gold answer's: `x = 5` answers 5, but 5 an equation only where that gives a number.
+_BY_FORMS: dict[tuple[type, type], Callable[[Any, Any], Decision]] = {
     (Scalar, Scalar): scalars.compare,
     (Scalar, Row): _one_and_row,
     (Scalar, Equation): _asked,

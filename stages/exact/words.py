@@ -3,6 +3,7 @@
 import re
 from typing import TypeGuard
 
+from stages.answers import normal
 from stages.exact.algebra import ONE, PI, ROOT, atoms
 from stages.exact.bounds import bounds
 from stages.exact.forms import Form, Scalar
@@ -11,6 +12,8 @@ from stages.exact.scalars import Decision
 FAR = 0.01  # relative: a number in words that is so far from a value is no rounding of it
 
 _CHOICE = re.compile(r"([A-Z])|\(([A-Z])\)(?:(?:[A-Za-z]{2}|[0-9]).*)?", re.DOTALL)
+_MARKED = re.compile(r"[\s$]*\\(?:text(?:bf|it|rm)?|math(?:bf|rm)|mbox)\s?\{\s*\(([A-Z])\)\s*\}(?:\\[,;:! ]|[\s~])*")
+_LETTER = re.compile(r"\(?([A-J])\)?")
 _EXCLUSIVE = (
     {"yes", "no"},
     {"true", "false"},
@@ -44,6 +47,21 @@ def spelled(ours: str, theirs: str) -> Decision:
     if left and right:
         return "equal" if _time(left) == _time(right) else "different"
     return None
+
+
+def marked(answer: str) -> tuple[str | None, str]:
+    r"""Return the letter that a choice is marked with, as in `\textbf{(B)}~7`, and what else is said."""
+    match = _MARKED.match(answer)
+    return (match[1], answer[match.end() :]) if match else (None, answer)
+
+
+def lettered(ours: str, theirs: str) -> bool:
+    """Whether one answer is the letter of a choice alone, and the other may be what that choice says."""
+    letters = [match and match[1] for match in map(_LETTER.fullmatch, map(normal, (ours, theirs)))]
+    if all(letters) or not any(letters):
+        return False
+    letter, other = (letters[0], theirs) if letters[0] else (letters[1], ours)
+    return re.search(rf"(?<![A-Za-z]){letter}(?![A-Za-z])", other) is None
 
 
 def nothing(text: str) -> bool:
