@@ -403,13 +403,15 @@ def test_a_finished_run_of_the_small_model_is_credited_from_its_ledger(tmp_path:
     """The command line, on Ray: models write nothing, the labels stay, a reference that is not there is told."""
     options = ("--dataset", "arith", "--limit", "3", "--samples", "1")
     said("synth", tmp_path / "run", *options)
-    before = list(rows(tmp_path / "run"))
+    before, known = list(rows(tmp_path / "run")), (tmp_path / "run" / "run.json").read_text()
     told = said("synth", tmp_path / "run", *options, "--again", "--set", "credit.reference=embedded:none", code=2)
     assert "no model at none" in told
+    assert (tmp_path / "run" / "run.json").read_text() == known
     told = said("synth", tmp_path / "run", *options, "--again", "--set", "credit.reference=embedded:earlier")
-    assert "process rewards: credited 3" in told
     after = list(rows(tmp_path / "run"))
-    assert all(len(row["rewards"]) == len(row["steps"]) for row in after)
+    decided = [row for row in after if row["outcome"] != "undecided"]  # the small model may end in no answer
+    assert f"process rewards: credited {len(decided)}" in told
+    assert all(len(row["rewards"]) == len(row["steps"]) for row in decided)
     told_apart = {name for old, new in zip(before, after, strict=True) for name in old if old[name] != new[name]}
     assert told_apart == {"rewards", "tokens"}
     paid = json.loads((tmp_path / "run" / "progress.json").read_text())

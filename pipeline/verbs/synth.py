@@ -75,7 +75,7 @@ def synth(options: argparse.Namespace) -> int:
     if options.ledger:
         run.check_ledger(options.ledger)
     out = options.out or f"runs/{Path(chosen.data.source).stem}"
-    if not run.told(places.at(out)):  # a run that is there may be owed nothing, and so need no engine
+    if options.again or not run.told(places.at(out)):  # a run that is there may be owed nothing, and need no engine
         _check_engines(chosen, sampled=chosen.solutions == "sample")
     loaded = load(chosen)
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
