@@ -106,10 +106,10 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
 def _check_name(setting: str, engine: str) -> None:
     """Refuse what is no engine's specification."""
     kind, _, model = engine.partition(":")
-    if (kind, bool(model)) not in {(known.partition(":")[0], ":" in known) for known in ENGINES}:
-        raise SettingError(f"{setting}={engine!r}: there is no such engine{_near(engine, ENGINES)}")
     if kind == "openai":
         address(engine)
+    elif (kind, bool(model)) not in {(known.partition(":")[0], ":" in known) for known in ENGINES}:
+        raise SettingError(f"{setting}={engine!r}: there is no such engine{_near(engine, ENGINES)}")
 
 
 def _check_tables(recipe: Recipe) -> None:
