@@ -174,7 +174,7 @@ def test_hostile_names_change_neither_front_matter_nor_tables(made: Run, tmp_pat
     (tmp_path / "bad").mkdir()
     hostile = rebuilt(
         license=HOSTILE,
-        data={"source": f"/home/me/{HOSTILE.replace('/', '')}.jsonl"},
+        data={"source": f"/srv/me/{HOSTILE.replace('/', '')}.jsonl"},
         policy=[{"name": HOSTILE, "engine": f"openai:{HOSTILE.split(maxsplit=1)[0]}", "system": HOSTILE}],
         split="regex:" + re.escape("|`<b>"),
         models={HOSTILE: {"tokenizer": HOSTILE}},
@@ -218,7 +218,7 @@ def test_a_block_cannot_be_ended_from_within() -> None:
     ("name", "told"),
     [
         ("Qwen/Qwen2.5-7B", "Qwen/Qwen2.5-7B"),
-        ("vllm:/home/me/models/small", "vllm:small"),
+        ("vllm:/srv/me/models/small", "vllm:small"),
         ("vllm:~/models/small/", "vllm:small/"),
         ("vllm:small|tokenizer=/srv/t|files=abc", "vllm:small|tokenizer=t|files=abc"),
         ("openai:m@http://host:8000/v1", "openai:m@http://host:8000/v1"),
