@@ -16,9 +16,9 @@ from typing import Self
 
 from data.errors import PipelineError
 from data.records import Outcome
+from stages.answers import LONGEST
 from stages.exact.certain import decide
 
-LONGEST = 2000  # characters of an answer or gold answer that are worth a comparison
 START = 120.0  # seconds for a worker to import sympy, on a crowded machine
 STARTS = 5
 CROWDED = 12  # seconds by the clock that a second of CPU may take there

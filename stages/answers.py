@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from data import thoughts
 
+LONGEST = 2000  # characters of an answer or gold answer that are worth a comparison
 CLOSING = 400  # characters: a longer tail after "Therefore" is reasoning, not a conclusion
 SENTENCE = 4  # words: an announced answer of so many is a sentence that states it
 
@@ -74,6 +75,16 @@ def matched(text: str) -> bool:
     """Whether every brace has its partner; escaped ones are text."""
     braces = [match[0] for match in _BRACE.finditer(text) if len(match[0]) == 1]
     return len(braces) == 2 * len(_closes(text))
+
+
+def gradable(gold: str | None) -> bool:
+    """Whether anything but the same spelling could equal a gold answer: it is no torn LaTeX, says something, is short.
+
+    Graded with another, every rollout would be undecided, and all would be paid for.
+    """
+    if gold is None or len(gold) > LONGEST or not matched(gold):
+        return False
+    return any(char.isalnum() or char in "{}" or not char.isascii() for char in gold)  # \{\} is the empty set
 
 
 def _boxed(text: str) -> str | None:

@@ -23,7 +23,7 @@ Reason = Literal[
     "outcome_undecided",  # the solution's own answer could not be compared, and nothing else decides
     "judge_undecided",  # no verdict: unreadable replies, or a tie
     "mc_undecided",  # too few rollouts could be decided, or nobody asked for them
-    "mc_stopped_early",  # the rule needs rates, but sampling stopped at the first hit
+    "mc_stopped_early",  # the rule needs rates, but sampling stopped on what it had seen
     "judge_none_wrong_answer",  # the judge finds no error, the answer is wrong
     "judge_error_right_answer",  # the judge names a step, the answer is right
     "judge_earlier",  # the judge names an earlier step than the rollouts
@@ -131,7 +131,7 @@ def _rollouts_silent(seen: _Evidence) -> Reason | None:
         return "outcome_undecided"
     unlabelled = seen.estimate.steps[seen.labels.index(None)]
     stopped = unlabelled.stopped_early or unlabelled.source == "inferred"  # nobody asked on: a longer prefix had a hit
-    return "mc_stopped_early" if unlabelled.reachable and stopped else "mc_undecided"
+    return "mc_stopped_early" if unlabelled.reachable is not None and stopped else "mc_undecided"
 
 
 def _judge_alone(seen: _Evidence) -> Reason | None:
@@ -209,13 +209,15 @@ def marks(estimate: Estimate, settings: Settings) -> Iterator[bool | None]:
 
 
 def hit_rate(step: StepEstimate) -> Fraction | None:
-    """Share of hits, where sampling was not stopped on what it had seen; an unreachable prefix has none either way.
+    """Share of hits, where sampling was not stopped on what it had seen.
 
     A reachable prefix without a hit of its own was tried too little: only a longer one told that it is reachable.
     """
+    if step.reachable is None or step.stopped_early:
+        return None
     if step.reachable is False:
         return Fraction(0)
-    if step.reachable is None or step.stopped_early or not step.hits:
+    if not step.hits:
         return None
     return Fraction(step.hits, step.tries)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from data.asks import Ask, Message, Sample, Sampling
 from data.errors import Refused
 from data.records import Estimate, Outcome, Tally, Task, Tokens, Trace, Verdict
-from stages.answers import extract
+from stages.answers import extract, gradable
 from stages.engine import Engine
 from stages.probes import Plan, Probe, Rolling, unknown
 from stages.solve import prompt
@@ -39,7 +39,7 @@ async def rollout(  # noqa: PLR0917 - a stage takes what it needs, as PLR0913 in
     steps, gold = len(trace.steps), task.problem.gold
     if not steps:
         return unknown(0, "empty"), Tokens()
-    if gold is None or (outcome == "undecided" and await grade(gold, gold) != "equal"):
+    if gold is None or (outcome == "undecided" and not gradable(gold)):
         return unknown(steps, "no_gold"), Tokens()
     roller = _Roller(prompt(task.problem.text, system), trace.steps, gold, engine, grade, sampling)
     try:

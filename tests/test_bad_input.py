@@ -109,6 +109,9 @@ def test_every_row_of_a_bad_file_is_labelled_rejected_or_skipped(
     assert not [row["reason"] for row in rows if (row["reason"] or "").startswith("failed")]
     assert {row["outcome"] for row in rows if row["answer"] == "9^{9^{9^9}}"} == {"undecided"}
     assert any(row["kept"] for row in rows if row["problem_id"] == "known")
+    lost = {row["problem_id"]: row for row in rows if row["problem_id"].startswith("gold")}
+    assert {row["mc_reason"] for row in lost.values() if row["problem_id"] != "gold a tower"} == {"no_gold"}
+    assert not any(row["tokens"]["rollouts"] for row in lost.values() if row["problem_id"] != "gold a tower")
     for row in rows:
         assert main(["show", "--out", str(out), row["id"]]) == 0
     assert main(["status", "--out", str(out)]) == 0

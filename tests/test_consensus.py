@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from data.errors import SettingError
 from data.records import NO_ERROR, Decision, Estimate, Outcome, StepEstimate, Tally, Trace, Verdict
-from stages.consensus import UNDECIDED, Reason, Rule, Settings, agree
+from stages.consensus import UNDECIDED, Reason, Rule, Settings, agree, hit_rate
 from stages.probes import Reason as ProbeReason
+from stages.probes import Settings as Plan
 from stages.probes import bisect, confirm, exhaustive, sequential, simulate, unknown
 
 
@@ -224,6 +225,14 @@ def test_rates_are_not_read_from_rollouts_that_were_stopped_early(settings: Sett
     )
     assert decide(estimate, judged).kept
     assert decide(estimate, judged, settings=settings) == Decision(False, None, (), None, "mc_stopped_early")
+
+
+def test_a_prefix_that_the_interval_ended_has_no_rate_though_nothing_was_hit() -> None:
+    estimate = simulate(exhaustive(2, "different", None, Plan(width=0.5)), lambda probe: Tally(misses=probe.tries))
+    assert (estimate.steps[0].reachable, estimate.steps[0].stopped_early) == (False, True)
+    assert hit_rate(estimate.steps[0]) is None
+    assert decide(estimate, 0, settings=Settings("mc", threshold=0.5)).reason == "mc_stopped_early"
+    assert decide(estimate, 0, settings=Settings("mc")).first_error == 0
 
 
 def test_no_hit_in_full_tries_is_a_zero_rate_for_every_threshold() -> None:

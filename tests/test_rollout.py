@@ -137,9 +137,10 @@ def test_without_gold_nothing_is_asked(outcome: Outcome) -> None:
     assert engine.asks == []
 
 
-def test_gold_that_does_not_even_equal_itself_is_no_gold() -> None:
+@pytest.mark.parametrize("gold", ["???", "\\frac{1}{", "$$", "\\begin{foo", "9" * 2_001])
+def test_gold_that_nothing_but_its_spelling_could_equal_is_no_gold(gold: str) -> None:
     engine = Canned(("\\boxed{5}",))
-    task = Task(Problem("p", "hand", "What is 2 + 3?", "???"), "a", 0)
+    task = Task(Problem("p", "hand", "What is 2 + 3?", gold), "a", 0)
     assert run(engine, outcome="undecided", task=task) == (unknown(3, "no_gold"), Tokens())
     assert engine.asks == []
 

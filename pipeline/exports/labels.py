@@ -69,7 +69,7 @@ def _refuse_stopped(row: Row, steps: Sequence[StepEstimate], values: Sequence[fl
     for index, (step, value) in enumerate(zip(steps, values, strict=True)):
         if value is None and step.stopped_early:
             raise SettingError(
-                f"{row['id']}, step {index}: sampling stopped at the first hit, so {step.hits} of {step.tries} is no "
-                "hit rate. Rates come from completer.plan=exhaustive; the run's own labels need none (leave out "
+                f"{row['id']}, step {index}: sampling stopped on what it had seen, so {step.hits} of {step.tries} is "
+                "no hit rate. Rates come from completer.plan=exhaustive; the run's own labels need none (leave out "
                 "--soft, --progress and --threshold above 0)"
             )

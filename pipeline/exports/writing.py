@@ -68,6 +68,7 @@ def export(
             own = "; rejected rows have no label of the run's own: see --threshold, --given" * (
                 labels.way == "recorded"
             )
+            own += "; --given takes labels that a dataset of labelled steps brought" * (labels.way == "given")
             raise RunError(f"{run}: no row can be written: {told + own if told else f'it has no {side} row'}")
     return made
 
