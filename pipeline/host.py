@@ -12,7 +12,7 @@ from data.errors import Died, Refused, SettingError, Unavailable
 from pipeline import garbage, logs
 from pipeline.engines.make import make
 from pipeline.limiter import Limited
-from pipeline.occupancy import Occupancy
+from pipeline.occupancy import Lag, Occupancy
 from pipeline.settings import Recipe
 from stages.engine import Engine, Scores
 
@@ -26,7 +26,8 @@ class EngineActor:
     def __init__(self, specification: str, recipe: Recipe, gpus: int) -> None:
         self._records = logs.keep(specification)
         garbage.seldom()
-        self._occupancy = Occupancy()
+        self._occupancy, self._lag = Occupancy(), Lag()
+        self._watching: asyncio.Task[None] | None = None
         self._dying: asyncio.TimerHandle | None = None
         self._specification, self._recipe, self._gpus = specification, recipe, gpus
 
@@ -55,8 +56,12 @@ class EngineActor:
         return scores
 
     async def health(self) -> dict[str, Any]:
-        """Return how busy the engine is; of vLLM its prefix cache's hits, of an endpoint what its limiter has seen."""
+        """Return how busy the engine is, and how late its loop (seconds, 99th percentile).
+
+        Of vLLM also its prefix cache's hits, of an endpoint what its limiter has seen.
+        """
         told: dict[str, Any] = {"held": self._occupancy.held, "idle": round(self._occupancy.idle, 4)}
+        told["lag"] = round(self._lag.p99, 4)
         if (hits := getattr(self._engine, "prefix_hits", None)) is not None:
             told["prefix_hits"] = round(hits, 4)
         if not isinstance(self._engine, Limited):
@@ -87,6 +92,7 @@ class EngineActor:
     async def _alive(self, ask: Callable[[], Awaitable[T]]) -> T:
         if self._dying:
             raise Unavailable(f"{self._specification} is being started again")
+        self._watching = self._watching or asyncio.create_task(self._lag.watch())
         try:
             with self._occupancy.one():
                 return await ask()

@@ -213,14 +213,16 @@ def paid(place: Place) -> dict[str, Paid]:
 
 def _stands(state: Mapping[str, Any]) -> str:
     """Say how an engine is; of an endpoint, how its requests fare."""
+    late = f", loop {1000 * state['lag']:.0f} ms late" if state.get("lag") else ""
     if "sent" not in state:
         hits = f", prefix cache {state['prefix_hits']:.1%}" if "prefix_hits" in state else ""
-        return "DOWN" if state.get("down") else f"up; {state['held']:,} asks in hand, idle {state['idle']:.1%}{hits}"
+        busy = f"{late}{hits}"
+        return "DOWN" if state.get("down") else f"up; {state['held']:,} asks in hand, idle {state['idle']:.1%}{busy}"
     errors = ", ".join(f"{count:,} {cause}" for cause, count in sorted(state["errors"].items()))
     down = "DOWN; " if state["down"] else ""
     return (
         f"{down}{state['in_flight']:,} requests in flight (limit {state['limit']:,}), {state['waiting']:,} waiting; "
-        f"{state['sent']:,} sent, {state['retried']:,} of them again; failed: {errors or 'none'}"
+        f"{state['sent']:,} sent, {state['retried']:,} of them again{late}; failed: {errors or 'none'}"
     )
 
 

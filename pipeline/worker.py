@@ -22,6 +22,7 @@ from pipeline.occupancy import Lag
 from pipeline.progress import Progress
 from pipeline.run import Run
 from pipeline.summary import counted
+from stages import solve
 from stages.engine import Engine
 
 FLUSH = 0.5  # seconds between looks whether a ledger has something to write
@@ -60,7 +61,8 @@ class Worker:
             crew = Crew(self._run.recipe, remembering, self._grader.grade)
             flushing = asyncio.create_task(self._flush(ledger))
             try:
-                ends = await asyncio.gather(*(self._one(task, crew) for task in tasks), return_exceptions=True)
+                hands = {task.id: asyncio.create_task(self._one(task, crew)) for task in solve.longest_first(tasks)}
+                ends = await asyncio.gather(*(hands[task.id] for task in tasks), return_exceptions=True)
                 await asyncio.gather(*(engine.settled() for engine in remembering.values()))
             finally:
                 flushing.cancel()

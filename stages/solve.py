@@ -40,6 +40,14 @@ def tasks(problems: Iterable[Problem], policies: Sequence[Policy]) -> Iterator[T
     )
 
 
+def longest_first(tasks: Iterable[Task]) -> list[Task]:
+    """Return tasks in the order in which to begin: what takes longest should not be what all else waits for.
+
+    By the length of a given solution, else of the problem, which is all that is known of it; those keep their order.
+    """
+    return sorted(tasks, key=lambda task: len(task.problem.text if task.given is None else task.given), reverse=True)
+
+
 def prompt(problem: str, system: str | None = None) -> tuple[Message, ...]:
     """Chat messages that ask for a solution; rollouts continue an assistant's turn after the same ones."""
     user = Message("user", problem)

@@ -133,7 +133,7 @@ def test_status_tells_how_far_a_running_one_has_come(capsys: pytest.CaptureFixtu
     paid = {"asked": 4, "recalled": 1, "written": 9, "read": 20}
     endpoint = {"in_flight": 7, "waiting": 0, "limit": 16, "sent": 99, "retried": 5, "down": True}
     health = {
-        "scripted/0": {"held": 9, "idle": 0.012},
+        "scripted/0": {"held": 9, "idle": 0.012, "lag": 0.0061},
         "openai/0": endpoint | {"errors": {"timeout": 2, "HTTP 503": 1200}},
     }
     told = {"finished": 3, "kept": 3, "engines": {"scripted": paid}, "health": health}
@@ -146,7 +146,7 @@ def test_status_tells_how_far_a_running_one_has_come(capsys: pytest.CaptureFixtu
     assert "about 5 s to go" in shown
     assert re.search(r"^engine +asked +recalled +tokens written +read$", shown, re.MULTILINE)
     assert re.search(r"^scripted +4 +1 +9 +20$", shown, re.MULTILINE)
-    assert "scripted/0: up; 9 asks in hand, idle 1.2%" in shown
+    assert "scripted/0: up; 9 asks in hand, idle 1.2%, loop 6 ms late" in shown
     assert "openai/0: DOWN; 7 requests in flight" in shown
     assert "failed: 1,200 HTTP 503, 2 timeout" in shown
     assert "cost 1.50" in shown

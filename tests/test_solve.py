@@ -8,7 +8,7 @@ from data.asks import Ask, Finish, Message, Reply, Sample, Sampling
 from data.errors import Refused, SettingError
 from data.records import Given, Problem, Solution, Task, Tokens
 from stages.engine import Scores
-from stages.solve import Policy, prompt, solve, tasks
+from stages.solve import Policy, longest_first, prompt, solve, tasks
 
 PROBLEM = Problem("p1", "hand", "What is 2 + 3?", "5")
 
@@ -85,3 +85,13 @@ def test_two_policies_of_one_name_are_refused_before_the_run() -> None:
 def test_a_policy_without_samples_is_refused() -> None:
     with pytest.raises(SettingError, match="samples"):
         Policy("a", 0)
+
+
+def test_the_longest_begin_first_and_equal_ones_keep_their_order() -> None:
+    given = Problem("p2", "hand", "?", "5", given=(Given("short", "a"), Given("a long solution, longer than all", "a")))
+    long = Problem("p3", "hand", "What is 2 + 3 + 4?", "9")
+    ordered = longest_first(tasks([PROBLEM, given, long], [Policy("one", 2)]))
+    assert [(task.problem.id, task.sample) for task in ordered] == [
+        *(("p2", 1), ("p3", 0), ("p3", 1)),
+        *(("p1", 0), ("p1", 1), ("p2", 0)),
+    ]
