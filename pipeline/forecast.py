@@ -34,7 +34,7 @@ class Range:
     high: float
 
     def __str__(self) -> str:
-        middle, low, high = (f"{x:,.0f}" if x >= 100 else f"{x:.2g}" for x in (self.middle, self.low, self.high))
+        middle, low, high = (f"{x:,.0f}" if x >= 99.5 else f"{x:.2g}" for x in (self.middle, self.low, self.high))
         return f"{middle} ({low} to {high})"
 
 
@@ -59,12 +59,13 @@ def _line(plan: str, amounts: Sequence[Amounts], problems: int, price: Amounts, 
     def tokens(of: Amounts) -> float:
         return sum(of[role] for role in ROLES)
 
-    scaled = partial(_scaled, amounts, problems)
+    scaled = partial(_range, amounts, problems)
     told = {
         "plan": plan,
-        "rollout tokens a solution": f"{_total(amounts, 'rollout') / _total(amounts, 'solutions'):,.0f}",
+        "rollout tokens a solution": str(_range(amounts, 1, lambda of: of["rollout"], by="solutions")),
         "million tokens": str(scaled(lambda of: tokens(of) / 1e6)),
         "rows kept": str(scaled(lambda of: of["kept"])),
+        "kept of the solutions, %": str(_range(amounts, 100, lambda of: of["kept"], by="solutions")),
     }
     if rate:
         told["GPU hours"] = str(scaled(lambda of: tokens(of) / rate / 3600))
@@ -73,17 +74,19 @@ def _line(plan: str, amounts: Sequence[Amounts], problems: int, price: Amounts, 
     return told
 
 
-def _total(amounts: Sequence[Amounts], name: str) -> float:
-    return sum(of[name] for of in amounts)
-
-
-def _scaled(amounts: Sequence[Amounts], problems: int, measure: Callable[[Amounts], float]) -> Range:
-    """Estimate a sum over `problems` problems from some, by the percentile bootstrap."""
-    values = [measure(of) for of in amounts]
+def _range(
+    amounts: Sequence[Amounts], scale: float, measure: Callable[[Amounts], float], by: str | None = None
+) -> Range:
+    """Estimate a mean over problems, or what there is of something for each of another, by the percentile bootstrap."""
+    values = [(measure(of), of[by] if by else 1.0) for of in amounts]
     draw = random.Random(0)
-    means = sorted(sum(draw.choices(values, k=len(values))) / len(values) for _ in range(RESAMPLES))
+    means = sorted(_ratio(draw.choices(values, k=len(values))) for _ in range(RESAMPLES))
     cut = int(TAIL * RESAMPLES)
-    return Range(means[cut] * problems, sum(values) / len(values) * problems, means[-cut - 1] * problems)
+    return Range(means[cut] * scale, _ratio(values) * scale, means[-cut - 1] * scale)
+
+
+def _ratio(values: Sequence[tuple[float, float]]) -> float:
+    return sum(above for above, _ in values) / sum(below for _, below in values)
 
 
 def _amounts(rows: Iterable[Row], seen: Callable[[Row], tuple[float, bool]]) -> list[Amounts]:

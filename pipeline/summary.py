@@ -21,6 +21,7 @@ COLUMNS = [
     "mc_first_error",
     "judge_first_error",
     "posterior",
+    "violations",
     "rewards",
     "rewards_reason",
     "tokens",
@@ -48,7 +49,8 @@ class Summary:
     """Counts over all sealed rows of a run.
 
     `problems` is None where an old shard did not count them. `weighed` labels that were kept have a posterior, `wrong`
-    of them are expected to be wrong; `witnessed` have none. `credit` counts solutions that have rewards as credited,
+    of them are expected to be wrong; `witnessed` have none. In `broken` solutions a prefix was hit after one that was
+    not (stages/probes.py). `credit` counts solutions that have rewards as credited,
     the others by why they have none.
     """
 
@@ -58,6 +60,7 @@ class Summary:
     weighed: int = 0
     wrong: float = 0.0
     witnessed: int = 0
+    broken: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     scores: dict[str, Score] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class Summary:
         if row["kept"] and row["posterior"] is not None:
             self.weighed, self.wrong = self.weighed + 1, self.wrong + 1 - row["posterior"]
         self.witnessed += row["kept"] and row["posterior"] is None
+        self.broken += bool(row["violations"])
         self.reasons.update([] if row["kept"] else [row["reason"]])
         self.tokens.update(row["tokens"])
         if row["rewards"] is not None or row["rewards_reason"]:
@@ -85,7 +89,7 @@ class Summary:
         problems = counts.get("problems")
         self.problems = None if self.problems is None or problems is None else self.problems + problems
         self.weighed, self.wrong = self.weighed + counts.get("weighed", 0), self.wrong + counts.get("wrong", 0.0)
-        self.witnessed += counts.get("witnessed", 0)
+        self.witnessed, self.broken = self.witnessed + counts.get("witnessed", 0), self.broken + counts.get("broken", 0)
         self.reasons.update(counts["reasons"])
         self.tokens.update(counts["tokens"])
         self.credit.update(counts.get("credit", {}))
@@ -106,6 +110,8 @@ class Summary:
             f"{spent['solve']:,.0f}, rollouts {spent['rollout']:,.0f}, judge {spent['judge']:,.0f}), "
             f"{spent['rollouts']:.1f} rollouts"
         )
+        if self.broken:
+            yield f"monotony broken: in {self.broken:,} solutions a prefix was hit again after one without a hit"
         if self.credit:
             yield "process rewards: " + ", ".join(f"{why} {count:,}" for why, count in self.credit.most_common())
         if self.weighed:
@@ -150,7 +156,7 @@ def counted(rows: Iterable[Row]) -> dict[str, Any]:
     scores = {name: asdict(score) for name, score in summary.scores.items()}
     plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
     plain |= {"weighed": summary.weighed, "wrong": summary.wrong, "witnessed": summary.witnessed}
-    plain |= {"credit": dict(summary.credit)}
+    plain |= {"broken": summary.broken, "credit": dict(summary.credit)}
     return {"solutions": summary.solutions, "kept": summary.kept, "problems": len(problems), **plain}
 
 

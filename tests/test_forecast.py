@@ -59,6 +59,9 @@ def test_one_pilot_tells_of_all_plans_what_runs_of_the_whole_come_to(tmp_path: P
         tokens = sum(row["tokens"][role] for row in rows for role in forecast.ROLES)
         assert inside(told[plan]["rows kept"], sum(row["kept"] for row in rows)), plan
         assert inside(told[plan]["million tokens"], tokens / 1e6), plan
+        assert inside(told[plan]["kept of the solutions, %"], 100 * sum(row["kept"] for row in rows) / len(rows)), plan
+        rolled = sum(row["tokens"]["rollout"] for row in rows)
+        assert inside(told[plan]["rollout tokens a solution"], rolled / len(rows)), plan
         assert inside(told[plan]["money"], tokens / 1e5), plan
         assert inside(told[plan]["GPU hours"], tokens / 3000 / 3600), plan
 

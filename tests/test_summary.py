@@ -42,6 +42,15 @@ def row(  # noqa: PLR0917 - the columns of a small table
     return schema.row(labelled)
 
 
+def test_solutions_in_which_monotony_is_broken_are_counted_and_told() -> None:
+    broken = summary(row(0, RIGHT, NO_ERROR, NO_ERROR, NO_ERROR) | {"violations": 2}, row(1, WRONG, None, 1, 0))
+    assert broken.broken == 1
+    assert any(line.startswith("monotony broken: in 1 solutions") for line in broken.lines())
+    again = Summary()
+    again.add(counted([row(0, RIGHT, NO_ERROR, NO_ERROR, NO_ERROR) | {"violations": 2}]))
+    assert again.broken == 1
+
+
 def summary(*rows: Row) -> Summary:
     made = Summary()
     for one in rows:

@@ -89,7 +89,7 @@ def _rollouts(recipe: Recipe) -> Iterator[str]:
     if completer.plan == "bisect":
         yield (
             "Bisection takes for granted that a prefix once lost stays lost: an error that is mended later can hide "
-            "another one. `violations` counts what was seen of it."
+            "another one, and bisection does not see where that was so."
         )
     if completer.plan in {"confirm", "sequential"}:
         yield (

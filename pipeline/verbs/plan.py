@@ -37,6 +37,10 @@ def plan(options: argparse.Namespace) -> int:
     print(
         "\n".join(f"  {name:<26}{value}" if name != "plan" else value for line in lines for name, value in line.items())
     )
+    if "GPU hours" not in lines[0]:
+        print("for GPU hours, give RATE=..., or --rate: the tokens a second that a GPU writes")
+    if "money" not in lines[0]:
+        print("for money, make the pilot with budget.prices (docs/cluster.md)")
     if len(lines) == 1:
         print("a pilot with completer.plan=exhaustive tells of the other plans, too")
     return 0
