@@ -14,7 +14,7 @@ OPTIONS = $(if $(or $(NAMED),$(if $(RECIPE),,arith)),--dataset '$(DATASET)') \
   $(if $(LIMIT),--limit $(LIMIT)) $(if $(SAMPLES),--samples $(SAMPLES)) $(if $(SOLUTIONS),--solutions $(SOLUTIONS)) \
   $(if $(POLICY),--policy '$(POLICY)') $(if $(COMPLETER),--completer '$(COMPLETER)') $(if $(JUDGE),--judge '$(JUDGE)') \
   $(if $(AGAIN),--again) $(foreach setting,$(SET),--set '$(setting)')
-RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(DATASET))))
+RUN = $(if $(OUT),$(OUT),runs/$(basename $(notdir $(patsubst %/,%,$(DATASET)))))
 
 .PHONY: help synth plan submit status show report export refilter push evaluate install-vllm install-chromium test check bench lessons prl model clean
 
@@ -32,12 +32,13 @@ status: $(BIN)/base  ## how far a run has come
 	$(BIN)/python -m pipeline status --out '$(RUN)'
 
 show: $(BIN)/base  ## one labelled solution in colour: ID=..., or PICK="--random --rejected judge_later --judge"
-	$(BIN)/python -m pipeline show --out '$(RUN)' $(ID) $(PICK)
+	$(BIN)/python -m pipeline show --out '$(RUN)' $(if $(ID),'$(ID)') $(PICK)
 
 report: $(BIN)/base  ## a run as one page, report.html in its directory: figures, and a reader for solutions (docs/report.md)
 	$(BIN)/python -m pipeline report --out '$(RUN)'
 
 plan: $(BIN)/base  ## what a whole dataset would cost, by plan: a pilot of PILOT problems (48), then a forecast: PROBLEMS RATE
+	$(if $(or $(OUT),$(NAMED),$(if $(RECIPE),,arith)),,$(error plan with a RECIPE needs OUT=..., the whole run to be, or DATASET=...))
 	$(MAKE) synth OUT='$(RUN)-pilot' LEDGER= NEW_LEDGER='$(RUN)/ledger' LIMIT=$(or $(PILOT),48) \
 	  SET='completer.plan=exhaustive consensus.rule=first_error $(SET)'
 	$(BIN)/python -m pipeline plan --out '$(RUN)-pilot' $(if $(PROBLEMS),--problems $(PROBLEMS)) $(if $(RATE),--rate $(RATE))
@@ -49,7 +50,7 @@ export: $(BIN)/base  ## write a run for a trainer: FORMAT TO SIDE LABELS="--soft
 refilter: $(BIN)/base  ## decide a finished run anew: OUT TO SET="consensus.rule=mc"; no model is asked
 	$(BIN)/python -m pipeline refilter --out '$(RUN)' $(if $(TO),--to '$(TO)') $(foreach setting,$(SET),--set '$(setting)')
 
-evaluate: $(BIN)/base  ## measure: EXPERIMENT (processbench | bestofn | labels | selfprm) DATA OUT JUDGE COMPLETER LIMIT SET ARGS (docs/evaluate.md)
+evaluate: $(BIN)/base  ## measure: EXPERIMENT=processbench DATA OUT JUDGE COMPLETER LIMIT SET ARGS; others (bestofn | labels | selfprm) take ARGS (docs/evaluate.md)
 	$(BIN)/python -m pipeline evaluate $(or $(EXPERIMENT),processbench) $(if $(DATA),--data $(DATA)) $(if $(OUT),--out '$(OUT)') \
 	  $(if $(JUDGE),--judge '$(JUDGE)') $(if $(COMPLETER),--completer '$(COMPLETER)') $(if $(LIMIT),--limit $(LIMIT)) \
 	  $(foreach setting,$(SET),--set '$(setting)') $(ARGS)

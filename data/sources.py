@@ -4,6 +4,7 @@ What concerns the whole source is an error before the run; what concerns one row
 training sets known by name are freed of what models are measured on.
 """
 
+import difflib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,8 @@ def known(name: str) -> None:
         if Path(name).is_file():
             files.reader(Path(name))  # refuses it by its suffix
         _named(name)
+    if name not in TABLE and Path(name).suffix.lower() in files.SUFFIXES and not Path(name).exists():
+        raise SourceError(f"{name}: there is no such file")
 
 
 def _without(source: str, settings: Mapping[str, object]) -> None:
@@ -92,8 +95,11 @@ def _without(source: str, settings: Mapping[str, object]) -> None:
 def _named(name: str) -> Hub:
     if Path(name).is_dir() or _HUB_ID.fullmatch(name):
         return Hub(name)
-    known = ", ".join(TABLE)
-    raise SourceError(f"no dataset {name!r}: give one of {known}, a file such as path/to/file.jsonl, or owner/name")
+    known, near = ", ".join(TABLE), difflib.get_close_matches(name, TABLE, 1, 0.7)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    raise SourceError(
+        f"no dataset {name!r}{meant}: give one of {known}, a file such as path/to/file.jsonl, or owner/name"
+    )
 
 
 def _made(name: str, entry: Made, limit: int | None, seed: int, select: Selection) -> Loaded:

@@ -88,9 +88,10 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
     roles |= {f"judge.{i}": (j.engine, j.asks) for i, j in enumerate(recipe.judge)}
     roles |= {f"policy.{i}": (p.engine, sampled) for i, p in enumerate(recipe.policy)}
     roles |= _scoring(recipe)
+    missing = dict.fromkeys(role.partition(".")[0] for role, (engine, needed) in roles.items() if needed and not engine)
+    if missing:
+        raise SettingError(_missing(list(missing)))
     for role, (engine, needed) in roles.items():
-        if needed and not engine:
-            raise SettingError(_missing(role))
         kind = engine.partition(":")[0]
         if engine:
             _check_name(f"{role}.engine", engine)
@@ -157,6 +158,13 @@ def check_rule(recipe: Recipe) -> None:
         )
     if recipe.completer.plan != "exhaustive" and (recipe.completer.width or recipe.completer.truncate):
         raise SettingError("completer.width and completer.truncate are for completer.plan=exhaustive: leave them out")
+    if recipe.consensus.rule == "judge" and (recipe.consensus.threshold or recipe.consensus.progress is not None):
+        raise SettingError("consensus.rule=judge looks at no rollouts: leave out consensus.threshold and .progress")
+    for name, idle in _idle(recipe):
+        if idle:
+            raise SettingError(f"{name} is for completer.plan=sequential (not {recipe.completer.plan!r}): leave it out")
+    if recipe.panel != "majority" and len(recipe.judge) < 2:
+        raise SettingError(f"panel={recipe.panel} is about several judges, and there is one: see docs/judges.md")
     if (recipe.completer.plan == "sequential") != (recipe.consensus.rule == "posterior"):
         raise SettingError(
             "completer.plan=sequential weighs how probably the judge is right and consensus.rule=posterior keeps by "
@@ -164,14 +172,23 @@ def check_rule(recipe: Recipe) -> None:
         )
 
 
-def _missing(role: str) -> str:
-    variable = role.partition(".")[0].upper()
-    without = {
-        "COMPLETER": ", or set completer.plan=none and consensus.rule=judge to label by the judge alone",
-        "JUDGE": ", or set judge.kind=equations, which asks no model",
-        "POLICY": ", or give a dataset that brings solutions",
-    }[variable]
-    return f"no engine for the {variable.lower()}: set {variable}=... ({' | '.join(ENGINES)}){without}"
+def _idle(recipe: Recipe) -> Iterator[tuple[str, bool]]:
+    """Which settings of `sequential` are given that nothing reads; `make plan` does, from an exhaustive pilot."""
+    usual, given = Recipe(), recipe.completer.plan not in {"sequential", "exhaustive"}
+    yield "completer.give_up", given and recipe.completer.give_up != usual.completer.give_up
+    yield "completer.prior", given and recipe.completer.prior != usual.completer.prior
+    yield "consensus.error", given and recipe.consensus.error != usual.consensus.error
+
+
+def _missing(roles: Sequence[str]) -> str:
+    instead = {
+        "completer": "set completer.plan=none and consensus.rule=judge to label by the judge alone",
+        "judge": "set judge.kind=equations, which asks no model",
+        "policy": "give a dataset that brings solutions",
+    }
+    asked = ", ".join(f"{role.upper()}=..." for role in roles)
+    others = "; or ".join(f"without a {role}, {instead[role]}" for role in roles)
+    return f"no engine for the {' and the '.join(roles)}: set {asked} ({' | '.join(ENGINES)}); or {others}"
 
 
 def _preset(source: str | None) -> dict[str, Any]:
@@ -182,6 +199,8 @@ def _preset(source: str | None) -> dict[str, Any]:
 def _toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingError(f"recipe {file}: there is no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingError(f"recipe {file}: {error}") from None
 
@@ -197,7 +216,9 @@ def _override(values: dict[str, Any], override: str) -> None:
     *path, last = name.strip().split(".")
     tables = list(_tables([values], path))
     if not tables or not all(isinstance(table, dict) for table in tables):
-        raise SettingError(f"{name}: there is no such setting")
+        listed = any(part.isdecimal() for part in path)
+        more = ", or no such entry: list more as [[judge]] or [[policy]] in a RECIPE (docs/judges.md)" if listed else ""
+        raise SettingError(f"{name}: there is no such setting{more}")
     for table in tables:
         table[last] = value
 

@@ -28,11 +28,11 @@ class Sampling(Settings):
     """How a role's tokens are drawn."""
 
     temperature: float = Field(1.0, ge=0, description="0 is greedy")
-    top_p: float = Field(1.0, gt=0, le=1)
+    top_p: float = Field(1.0, gt=0, le=1, description="only the likeliest tokens that make up this probability")
     top_k: int = Field(0, ge=0, description="0: all tokens")
     max_tokens: int = Field(2048, ge=1, description="a longer reply is cut off, and counts neither way")
-    stop: tuple[str, ...] = ()
-    seed: int = 0
+    stop: tuple[str, ...] = Field((), description="texts at which a reply ends; they are not part of it")
+    seed: int = Field(0, description="with the index of a sample it seeds that sample")
 
     def made(self) -> asks.Sampling:
         """Return the same as asks carry it."""
@@ -71,8 +71,10 @@ class Prior(Settings):
 class Completer(Settings):
     """Who rolls prefixes out, and which ones."""
 
-    engine: str = ""
-    plan: Literal["confirm", "sequential", "bisect", "exhaustive", "none"] = "confirm"
+    engine: str = Field("", description=" | ".join(ENGINES))
+    plan: Literal["confirm", "sequential", "bisect", "exhaustive", "none"] = Field(
+        "confirm", description="which prefixes are rolled out, and how often: docs/plans.md"
+    )
     tries: int = Field(8, ge=1, description="decided rollouts needed to call a prefix unreachable")
     harder: tuple[tuple[Share, PositiveInt], ...] = Field(
         (), description="[pass rate, tries]: problems solved less often get these tries; [[0.1, 128], [0.9, 64]]"
@@ -87,14 +89,16 @@ class Completer(Settings):
     truncate: bool = Field(default=False, description="exhaustive stops at the first unreachable prefix")
     give_up: float = Field(0.3, ge=0, description="sequential stops where the judge is right with this probability")
     prior: Prior = Prior()
-    system: str | None = None
+    system: str | None = Field(None, description="system prompt")
     sampling: Sampling = Sampling()
 
 
 class Judge(Settings):
     """Who judges; several judges make a panel."""
 
-    kind: Literal["critique", "critique_brief", "critique_reference", "first_error", "equations", "given"] = "critique"
+    kind: Literal["critique", "critique_brief", "critique_reference", "first_error", "equations", "given"] = Field(
+        "critique", description="what is asked, and how the reply is read: docs/judges.md"
+    )
     engine: str = Field("", description="not needed by equations and given, which ask no model")
     votes: int = Field(1, ge=1, description="replies asked for; the plurality counts")
     retries: int = Field(1, ge=0, description="times a reply that cannot be read is asked for again")
@@ -109,9 +113,9 @@ class Judge(Settings):
 class Consensus(Settings):
     """When judge and rollouts agree; see stages/consensus.py."""
 
-    rule: consensus.Rule = "first_error"
-    threshold: float = 0.0
-    progress: float | None = None
+    rule: consensus.Rule = Field("first_error", description="what is kept: docs/plans.md")
+    threshold: float = Field(0.0, description="a step is right where its hit rate exceeds this; 0: any hit")
+    progress: float | None = Field(None, description="or where the rate is at least this share of the one before it")
     error: float = Field(
         0.02, description="rule posterior, plan sequential: a label with a posterior may be wrong so often"
     )

@@ -118,8 +118,9 @@ def named(spec: str, tokenize: Tokenize | None = None) -> Splitter:
         wanted = "a number above 0, as in tokens:64" if kind == "tokens" else "a pattern, as in regex:;\\s*"
         raise SettingError(f"split = {spec!r}: {kind} takes {wanted}")
     if spec not in NAMED:
-        near = difflib.get_close_matches(kind, [*NAMED, "tokens", "regex"], n=1, cutoff=0.0)[0]
-        raise SettingError(f"split = {spec!r} is unknown; did you mean {near!r}?")
+        near = difflib.get_close_matches(kind, [*NAMED, "tokens", "regex"], n=1, cutoff=0.5)
+        there = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMED)}, tokens:N, regex:PATTERN"
+        raise SettingError(f"split = {spec!r} is unknown; {there}")
     return NAMED[spec]
 
 

@@ -175,6 +175,13 @@ def test_a_value_out_of_range_is_refused_by_name(override: str, told: str) -> No
         (["completer.truncate=true", "completer.plan=bisect"], r"are for completer\.plan=exhaustive"),
         (["completer.plan=sequential"], r"set both or neither \(not 'sequential' with 'first_error'\)"),
         (["consensus.rule=posterior"], r"set both or neither"),
+        (["consensus.rule=judge", "consensus.threshold=0.5"], r"rule=judge looks at no rollouts"),
+        (["consensus.rule=judge", "consensus.progress=0.8"], r"rule=judge looks at no rollouts"),
+        (["completer.give_up=0.1"], r"completer\.give_up is for completer\.plan=sequential \(not 'confirm'\)"),
+        (["completer.prior.bad=[0.1, 1.9]", "completer.plan=bisect"], r"completer\.prior is for .*not 'bisect'"),
+        (["consensus.error=0.1"], r"consensus\.error is for completer\.plan=sequential"),
+        (["panel=any"], r"panel=any is about several judges, and there is one"),
+        (["policy.engine=", "completer.engine="], r"set COMPLETER=\.\.\., POLICY=\.\.\. .*; or without a policy, give"),
         (["budget.money=3"], r"no engine of this recipe has a price"),
         (["budget.money=3", "budget.prices={ 'openai:m' = [1, 1] }"], r"no engine of this recipe has a price"),
         (["budget.prices={ m = [1, 1] }"], r"budget\.prices='m': there is no such engine"),
@@ -197,7 +204,7 @@ def test_contradictory_settings_are_refused_with_advice(overrides: list[str], to
         ["consensus.threshold=0.5", "completer.plan=exhaustive"],
         ["consensus.rule=posterior", "completer.plan=sequential", "completer.prior.bad=[0.1, 1.9]"],
         ["completer.plan=exhaustive", "completer.width=0.3", "completer.truncate=true"],
-        ["consensus.rule=judge", "consensus.threshold=0.5"],
+        ["completer.plan=exhaustive", "completer.give_up=0.1", "consensus.error=0.1"],  # `make plan` reads them
         ["budget.money=3", "budget.prices={ scripted = [0.5, 1], 'openai:m@http://h/v1' = [1, 1] }"],
     ],
 )

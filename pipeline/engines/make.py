@@ -42,6 +42,10 @@ def check(specification: str, recipe: Recipe) -> None:
         from pipeline.engines.embedded import FOLDER, check_files, found  # noqa: PLC0415 - loads ctranslate2
 
         check_files(found(model) if model else FOLDER)
+    if kind == "openai":
+        from pipeline.engines.openai import check_key  # noqa: PLC0415 - loads the SDK
+
+        check_key(specification)
     if kind != "vllm":
         return
     if find_spec("vllm") is None:

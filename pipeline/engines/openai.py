@@ -24,7 +24,7 @@ import openai
 from data.asks import Ask, Reply, Sample, Sampling
 from data.errors import PipelineError, Refused, SettingError, Unavailable
 from pipeline.engines import chat
-from pipeline.engines.address import address, check
+from pipeline.engines.address import Address, address, check
 from pipeline.engines.chat import Continuing, Dialect
 from pipeline.engines.link import Answer, Link
 from pipeline.limiter import Failure, Kind
@@ -58,7 +58,7 @@ class OpenAI:
         where = address(specification)
         self.name = specification.partition("#")[0]
         self._served, self._forced = where.model, where.continuing
-        url = where.url or os.environ.get("OPENAI_BASE_URL") or None
+        url = _url(where)
         if url:
             check(url)
         self._key = _key(url)
@@ -213,6 +213,15 @@ def _error(answer: Answer) -> object:
     except (ValueError, RecursionError):
         return answer.body.decode(errors="replace")
     return told.get("error") or told if isinstance(told, dict) else told
+
+
+def check_key(specification: str) -> None:
+    """Raise SettingError where the endpoint needs a key and there is none that could be one."""
+    _key(_url(address(specification)))
+
+
+def _url(where: Address) -> str | None:
+    return where.url or os.environ.get("OPENAI_BASE_URL") or None
 
 
 def _key(url: str | None) -> str:
