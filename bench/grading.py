@@ -157,7 +157,7 @@ def _cpu(worker: psutil.Process) -> float:
 
 async def _asked(alone: Process, pairs: list[tuple[str | None, str]]) -> tuple[list[bool | None], float, float]:
     assert alone.stdin is not None  # noqa: S101 - it was started with pipes
-    assert alone.stdout is not None  # noqa: S101
+    assert alone.stdout is not None  # noqa: S101 - likewise
     alone.stdin.write(json.dumps(pairs).encode() + b"\n")
     await alone.stdin.drain()
     verdicts, seconds, cpu = json.loads(await alone.stdout.readline())

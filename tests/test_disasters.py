@@ -28,7 +28,7 @@ def synth(out: Out) -> str:
 
 
 @pytest.mark.skipif(
-    not shutil.which("unshare") or subprocess.run([*OWN_MOUNTS, "true"], capture_output=True, check=False).returncode,  # noqa: S603
+    not shutil.which("unshare") or subprocess.run([*OWN_MOUNTS, "true"], capture_output=True, check=False).returncode,  # noqa: S603 - ours
     reason="this machine lets nobody mount a small disk of their own",
 )
 def test_a_disk_that_fills_up_or_turns_read_only_loses_nothing(undisturbed: Path, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_disk_that_fills_up_or_turns_read_only_loses_nothing(undisturbed: Path
         {synth(disk / "run")}; echo done $?
         cp -r {disk}/run {kept}
     """
-    done = subprocess.run([*OWN_MOUNTS, "sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([*OWN_MOUNTS, "sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     assert [line for line in done.stdout.splitlines() if line.startswith(("full", "read", "done"))] == [
         "full 2",
         "read-only 2",

@@ -452,7 +452,7 @@ def test_failures_travel_between_processes() -> None:
     failure = pickle.loads(pickle.dumps(Failure("x", "busy", 3.0)))  # noqa: S301 - as Ray does
     assert (str(failure), failure.kind, failure.retry_after) == ("x", "busy", 3.0)
     assert isinstance(failure, Unavailable)
-    assert isinstance(pickle.loads(pickle.dumps(GaveUp("y"))), Unavailable)  # noqa: S301
+    assert isinstance(pickle.loads(pickle.dumps(GaveUp("y"))), Unavailable)  # noqa: S301 - as Ray does
 
 
 def test_the_pace_stays_between_one_and_the_most() -> None:

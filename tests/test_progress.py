@@ -104,7 +104,7 @@ def test_a_run_that_does_not_move_ends_however_its_loops_lag(monkeypatch: pytest
 def test_a_run_goes_on_where_nobody_reads_its_bar_any_more(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     end, pipe = os.pipe()
     os.close(end)
-    with monkeypatch.context() as patched, open(pipe, "w", buffering=1, encoding="utf-8") as broken:  # noqa: PTH123
+    with monkeypatch.context() as patched, open(pipe, "w", buffering=1, encoding="utf-8") as broken:  # noqa: PTH123 - no path
         patched.setattr(sys, "stderr", broken)
         assert one_driver(place, Paid(4, 1, 100, 1000), Budget()) is None
         os.dup2(os.open(os.devnull, os.O_WRONLY), pipe)  # else what is buffered would break at the end

@@ -87,7 +87,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     options.append(f"--metrics-export-port={one.metrics}")
     with node(tmp_path_factory.mktemp("head") / "log", starting, *options):
         trial = [str(BIN / "ray"), "job", "submit", "--", "true"]  # a node is up some time before it takes jobs
-        wait_for(lambda: subprocess.run(trial, env=one.env, capture_output=True, check=False).returncode == 0)  # noqa: S603
+        wait_for(lambda: subprocess.run(trial, env=one.env, capture_output=True, check=False).returncode == 0)  # noqa: S603 - ours
         yield one
 
 
@@ -106,7 +106,7 @@ def test_two_jobs_one_after_another_make_one_run(head: Head, undisturbed: Path, 
     out = tmp_path / "run"
     command = [str(BIN / "ray"), "job", "submit", "--no-wait", "--working-dir", ".", "--", "python", "-m", "pipeline"]
     slowly = [*DATASET, "--set", "cluster.in_flight=4", "--out", str(out)]
-    started = subprocess.run([*command, "synth", *slowly], cwd=ROOT, env=head.env, check=False, capture_output=True)  # noqa: S603
+    started = subprocess.run([*command, "synth", *slowly], cwd=ROOT, env=head.env, check=False, capture_output=True)  # noqa: S603 - ours
     assert started.returncode == 0, started.stdout[-3000:] + started.stderr[-3000:]
     wait_for(lambda: len(sealed(out)) >= 2)
     for driver in drivers(out):

@@ -16,7 +16,7 @@ def add(verbs: Any) -> None:
     wrote.set_defaults(verb=export)
     wrote.add_argument("--out", default="runs/arith", help="run directory")
     wrote.add_argument("--format", required=True, choices=list(formats.FORMATS))
-    wrote.add_argument("--to", help="file to write, a path or a URI (default: OUT/exports/FORMAT)")
+    wrote.add_argument("--to", help="file to write, a path or a URI (default: OUT/exports/FORMAT[-SIDE].SUFFIX)")
     wrote.add_argument("--side", choices=["labelled", "rejected", "all"], default="labelled")
     labels = wrote.add_mutually_exclusive_group()
     labels.add_argument("--threshold", type=float, help="a step is right where its hit rate is above this; 0: any hit")
