@@ -390,6 +390,36 @@ def test_a_server_that_ignores_n_is_asked_for_the_rest_and_this_is_learnt_once()
     assert [body.get("n") for body in server.bodies] == [3, None, None, None, None, None]
 
 
+def test_what_came_before_another_ask_learnt_better_is_not_paid_for_again() -> None:
+    """All eight are under way before the first one's answer shows that the server ignores n."""
+    asks = [Ask(prompt(problem.text), n=2) for problem in problems(8)]
+    one = Fault(change=lambda answer: answer | {"choices": answer["choices"][:1]})
+    with served(lambda *_: one, latency=0.2) as server:
+
+        async def use(engine: OpenAI) -> list[Reply]:
+            return await asyncio.gather(*map(engine.reply, asks))
+
+        replies = with_engine(server, use)
+    for ask, got in zip(asks, replies, strict=True):
+        expected = asyncio.run(Scripted().reply(ask))
+        assert [s.text for s in got.samples] == [s.text for s in expected.samples]
+    assert len(server.bodies) == 16
+
+
+def test_a_busy_server_is_left_to_the_limiter_also_after_another_ask_learnt_better() -> None:
+    one = Fault(change=lambda answer: answer | {"choices": answer["choices"][:1]})
+    with served(lambda number, _: Fault(429, hang=0.6) if number == 1 else one, latency=0.2) as server:
+
+        async def use(engine: OpenAI) -> list[Reply | BaseException]:
+            both = (engine.reply(replace(ASK, first=first)) for first in (0, 3))
+            return await asyncio.gather(*both, return_exceptions=True)
+
+        answered, refused = sorted(with_engine(server, use), key=lambda end: isinstance(end, Failure))
+    assert isinstance(answered, Reply)
+    assert isinstance(refused, Failure)
+    assert len(server.bodies) == 4
+
+
 def test_more_choices_than_asked_for_are_left_out() -> None:
     with served(lambda *_: saying("a", "b", "c", "d", "e")) as server:
         assert [s.text for s in reply(server).samples] == ["a", "b", "c"]

@@ -43,6 +43,7 @@ _ADVICE: Final = {
     401: " (is OPENAI_API_KEY right?)",
     404: " (is the model's name right, and does the URL end in /v1?)",
 }
+_COMPLAINT: Final = (400, 422)  # may be about how an ask was put
 _UNLISTED: Final = (400, 403, 404, 405, 422, 501)  # of GET /models: a server that keeps no list
 _SECRET: Final = re.compile(r"\b(?:sk-|Bearer\s+)[\w*.-]+")
 _WORDS: Final = 300  # characters of a server's message that are passed on
@@ -165,14 +166,16 @@ class OpenAI:
             dialect = await self._spoken()
             body = {**chat.body(self._served, ask, dialect, limited=limited), **extra}
             answer = await self._link.post(self._url + dialect.path, body)
-            complaint = self._words(_error(answer)) if answer.status in {400, 422} else ""
+            if answer.status not in _COMPLAINT:  # an answer counts in whatever dialect it was asked for: it is paid for
+                told, self._answered = self._read(answer), True
+                return told, dialect
+            complaint = self._words(_error(answer))
             if limited and chat.no_room(complaint) and dialect.continuing != "plain":
                 limited = False  # the limit is more than there is room for: then the room is the limit
                 continue
-            better = chat.learn(dialect, complaint, ask) if complaint else None
+            better = chat.learn(dialect, complaint, ask)
             if self._dialect == dialect and better is None:
-                told, self._answered = self._read(answer), True
-                return told, dialect
+                raise self._told(answer)
             self._dialect = better if better and self._dialect == dialect else self._dialect
 
     def _read(self, answer: Answer) -> chat.Json:
