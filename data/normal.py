@@ -1,7 +1,7 @@
 r"""The normal form of a problem's text, in which two ways of writing the same problem are equal.
 
 Spacing, case, punctuation, Unicode variants and LaTeX that only changes the looks (`$`, `\left`, `\,`, `\dfrac`) do
-not count; every letter, number, operator and other command does. All of it takes time linear in the text.
+not count; every letter, number, operator, prime and other command does. All of it takes time linear in the text.
 """
 
 import re
@@ -41,7 +41,8 @@ _LETTERS: Final = str.maketrans(
     _GREEK
     | {sign: f"\\{name} " for sign, name in _SIGNS.items()}
     | dict.fromkeys("\u2212\u2010\u2011\u2013\u2014", "-")
-    | {"°": r"\circ "}
+    | dict.fromkeys("\u2032\u2019", "'")
+    | {"°": r"\circ ", "\u2018": "`"}
 )
 _SAME: Final = {
     other: name
@@ -54,6 +55,7 @@ _SAME: Final = {
         ("to", ("rightarrow",)),
         ("dots", ("ldots", "cdots", "dotsc", "dotsb")),
         ("circ", ("degree",)),
+        ("\u2032", ("prime",)),
         ("|", ("lvert", "rvert", "vert", "mid")),
     )
     for other in others
@@ -70,6 +72,10 @@ _TOKENS: Final = re.compile(
     rf"\\?[^\W\d_{_WIDE}]+|\d+(?:,\d\d\d)*(?:\.\d+)?|\.\d+|[^\s{{}}$~&\\.,;:?'\"`\u201c\u201d\u2018\u2019«»]"
 )
 _SPACES: Final = re.compile(r"\\[,;:!>()\[\] \\]|~|\{,\}(?=\d)")
+# What may be a prime stays (f'(2), AA', 6'); the apostrophe of Ann's, x's or boys' goes, as does a quotation mark.
+_QUOTED: Final = re.compile(r"``([^`']*+)''|(?<![\w)\]}'`])['`]([^\s'`]++)'(?![\w'])")
+_RAISED: Final = re.compile(r"\^\s*+(?:\{\s*+)?(?=\\prime|')")
+_PRIMES: Final = re.compile(r"((?<![^\W\d_])[^\W\d_]{1,3}|\\[^\W\d_]++|[\d)\]}])('++)(?!s(?![^\W_']))")
 _FRACTION: Final = re.compile(r"(frac)\s*(\d)\s*(?=\d)")
 
 
@@ -78,7 +84,7 @@ def tokens(text: str) -> list[str]:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_LETTERS)
     text = _FRACTION.sub(r"\1 \2 ", _SPACES.sub(_spacing, text.casefold()))
-    return [token for token in map(_plain, _TOKENS.findall(text)) if token]
+    return [token for token in map(_plain, _TOKENS.findall(_primed(text))) if token]
 
 
 def form(text: str) -> str:
@@ -107,6 +113,14 @@ def without_figures(text: str) -> str:
 
 def _spacing(match: re.Match[str]) -> str:
     return "," if match[0] == "{,}" else "" if match[0] in {r"\,", r"\!"} else " "
+
+
+def _primed(text: str) -> str:
+    r"""Return a text in which primes, also those written `^{\prime}`, stand apart from apostrophes and quotes."""
+    if "'" not in text and r"\prime" not in text:
+        return text
+    bare = _RAISED.sub("", _QUOTED.sub(r"\1\2", text))
+    return _PRIMES.sub(lambda match: match[1] + "\u2032" * len(match[2]), bare)
 
 
 def _plain(token: str) -> str:

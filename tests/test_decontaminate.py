@@ -126,6 +126,14 @@ def test_normal_forms_keep_what_makes_a_problem() -> None:
         ("5!", "5"),
         (".5", "5"),
         ("1.5", "15"),
+        ("Find f'(2).", "Find f(2)."),
+        ("f'(2)", "f''(2)"),
+        ("Find $y'$", "Find $y$"),
+        ("line AA'", "line AA"),
+        ("triangle A'B'C'", "triangle ABC"),
+        (r"\alpha' + 1", r"\alpha + 1"),
+        ("(fg)'", "(fg)"),
+        ("a 6' pole", "a 6 pole"),
     ]
     for one, other in [*pairs, (r"\sin x", r"\cos x"), ("a \\le b", "a < b"), ("x_1", "x^1")]:
         assert normal.form(one) != normal.form(other), (one, other)
@@ -134,6 +142,14 @@ def test_normal_forms_keep_what_makes_a_problem() -> None:
         ("1,000", "1{,}000"),
         ("1000", r"1\,000"),
         ("\u201cit\u201d", "``it''"),
+        ("f'(2)", "f\u2019(2)"),
+        ("f''(2)", "f\u2033(2)"),
+        ("f'(2)", r"f^{\prime}(2)"),
+        ("f''(2)", r"f^{\prime\prime} (2)"),
+        ("f'(2)", r"f^{'}(2)"),
+        ("the letter 'A'", '"the letter" "A"'),
+        ("``the letter A''", "the letter \u2018A\u2019"),
+        ("Ann's 3 x's, the boys' hats", "Ann s 3 x s, the boys hats"),
     ]
     for one, other in same:
         assert normal.form(one) == normal.form(other), (one, other)

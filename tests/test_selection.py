@@ -78,6 +78,13 @@ def test_the_same_problem_written_otherwise_counts_once(tmp_path: Path) -> None:
     assert len(load(write(tmp_path, *rows), 2, select=Selection()).problems) == 2
 
 
+def test_a_derivative_is_another_problem_than_its_function(tmp_path: Path) -> None:
+    rows = [{"problem": f"Let $f(x) = x^2$. Find $f{prime}(2)$."} for prime in ("", "'", "''", r"^{\prime}", "\u2019")]
+    loaded = load(write(tmp_path, *rows), select=Selection())
+    assert len(loaded.problems) == 3
+    assert [(one.row, one.match) for one in loaded.rejects] == [(4, "row 2"), (5, "row 2")]
+
+
 def test_problems_that_bring_solutions_are_no_repeats_unless_those_are_left_aside(tmp_path: Path) -> None:
     path = write(tmp_path, *({"id": n, "problem": "P", "response": f"r{n}"} for n in range(3)))
     assert len(load(path, select=Selection()).problems) == 3
