@@ -5,7 +5,7 @@ is confirmed (identity) or left alone. Where a reading is in doubt (rounding, un
 numbers) there is no opinion: that a claim of error is right matters more than how many are made.
 """
 
-# ruff: noqa: RUF001, SIM905 - apostrophes are typographic in real text; a list of words reads best as words
+# ruff: noqa: SIM905 - a list of words reads best as words
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,9 @@ from typing import Literal
 
 from data.records import NO_ERROR, Trace, Verdict
 from judges.calculator import Interval, Unclear, Value, literal, worth
+from judges.doubts import distant, otherwise
 from judges.notation import Token, tokens
-from judges.quantities import beginning, calculates, converts, ending, per_unit
+from judges.quantities import beginning, calculates, ending, per_unit, plain
 
 NOTHING_TO_CHECK = "no checkable equality"
 TOO_LONG = "too long to check"
@@ -52,7 +53,7 @@ class Equality:
 class Equations:
     """The symbolic judge."""
 
-    fingerprint: str = "equations/4"
+    fingerprint: str = "equations/5"
 
     def read(self, trace: Trace) -> Verdict:
         """First step with a false equality, where one was checked in every step before it; -1 where all checked hold.
@@ -125,7 +126,7 @@ def _text(side: Sequence[Token]) -> str:
 
 
 def _doubtful(found: Sequence[Token]) -> bool:
-    texts = (token.text.lower().replace("’", "'") for token in found if token.kind in ("word", "poison", "relation"))
+    texts = (plain(token) for token in found if token.kind in ("word", "poison", "relation"))
     return any(text in _DOUBT for text in texts)
 
 
@@ -145,10 +146,24 @@ def _compare(left: Sequence[Token], right: Sequence[Token]) -> Finding:
         if any(token.kind == "symbol" for token in (*before, *after)):
             return _identity(before, after)
         finding = _closed(before, after)
+        doubtful = finding == "false" and (otherwise(left, right, before, after) or _apart(left, right, before, after))
     except Unclear:
         return "unclear"
-    rates = converts((*left, *right)) or (_lone(after) == "1" and per_unit(left))
-    return "unclear" if finding == "false" and rates else finding
+    return "unclear" if doubtful else finding
+
+
+def _apart(left: Sequence[Token], right: Sequence[Token], before: Sequence[Token], after: Sequence[Token]) -> bool:
+    """Whether the numbers of a false equality are apart in a way that another reading explains."""
+    if _lone(after) == "1" and per_unit(left):
+        return True
+    one, other = worth(before, _HUNDREDTH, {}).worth.lo, worth(after, _HUNDREDTH, {}).worth.lo
+    return _headed(before, after) or distant(left, right, before, one, other)
+
+
+def _headed(left: Sequence[Token], right: Sequence[Token]) -> bool:
+    """Whether all holds but for a number and a dash before it: 9 - 3 + 4 = 7, the ninth step."""
+    begun = left[0].kind == "number" and left[1].text == "-" and _lone(right) is not None
+    return begun and calculates(left[2:]) and _closed(left[2:], right) == "holds"
 
 
 def _identity(left: Sequence[Token], right: Sequence[Token]) -> Finding:

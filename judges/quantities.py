@@ -4,7 +4,7 @@
 the side `Unclear`, as does everything else that is not certainly a unit.
 """
 
-# ruff: noqa: SIM905 - a list of words reads best as words
+# ruff: noqa: RUF001, SIM905 - apostrophes are typographic in real text; a list of words reads best as words
 
 from collections.abc import Sequence
 from string import ascii_lowercase
@@ -13,26 +13,16 @@ from judges.calculator import Unclear
 from judges.notation import Token
 
 _SHIFT_VALUE = frozenset(
-    "am arccos arccot arcsin arctan base billion by cent cents choose cis clock cos cosh cot csc cubed det "
+    "am arccos arccot arcsin arctan base billion by cbrt cent cents choose cis clock cos cosh cot csc cubed det "
     "difference divided double dozen dozens eighth eighths factorial fifth fifths fourth fourths gcd half halves "
-    "hundred hundreds hundredth hundredths lcm ln log max million millions min minus mod modulo multiplied over "
-    "percent percentage plus pm product quarter quarters remainder root sin sinh sixth sixths squared sum tan tanh "
-    "tenth tenths third thirds thousand thousands times trillion triple twice".split()
+    "hundred hundreds hundredth hundredths lcm ln log max million millions min minus mod modulo multiplied o'clock "
+    "over percent percentage plus pm product quarter quarters remainder root sin sinh sixth sixths sqrt squared sum "
+    "tan tanh tenth tenths third thirds thousand thousands times trillion triple twice".split()
 )
 _BIND_BEFORE = frozenset("and or of than between negative from to through in at each every until".split())
 _BIND_AFTER = frozenset("and or of".split())
 _JOINS = frozenset("and or".split())
-_CONVERTIBLE = {
-    name[:3]: kind
-    for kind, names in {
-        "time": "seconds minutes hours hrs days weeks months years decades",
-        "length": "inches inch foot feet ft yards miles mm cm m km meters metres centimeters kilometers",
-        "amount": "ounces oz pounds lbs tons grams g kilograms kg mg cups pints quarts gallons ml liters litres "
-        "tablespoons teaspoons",
-        "coin": "pennies penny nickels dimes dollars",
-    }.items()
-    for name in names.split()
-}
+_APPLIED = frozenset("abs average avg ceil ceiling exp floor int mean median mode round trunc".split())
 _GLUED = frozenset("kg mg cm mm km ml lb lbs oz ft mph hrs hr mins min miles".split())
 _PROSE = frozenset(
     "is are was were has have had so then which because that we she he they it if since therefore thus hence get gets "
@@ -42,7 +32,8 @@ _SHORT = frozenset(
     "ad am an as at be by cm do ea ft gm go he hr id if in is it kg km lb me mg mi ml mm my nd no of oh ok on or oz pc "
     "pm pt qt rd so sq st th to tv up us vs we yd".split()
 )
-_LOOKAHEAD = 3  # words after a number that may still belong to it: "13 and a half"
+QUANTITY = ("number", "close", "percent")  # kinds of token that may end one
+LOOKAHEAD = 3  # words after a number that may still belong to it: "13 and a half"
 
 
 def ending(side: Sequence[Token]) -> list[Token]:
@@ -50,7 +41,7 @@ def ending(side: Sequence[Token]) -> list[Token]:
     items = _without_units(side)
     start = max((i + 1 for i, token in enumerate(items) if token.kind == "word"), default=0)
     found = items[start:]
-    if start and _binds(items[start - 1]):
+    if start and (binds(items[start - 1]) or _applied(items[start - 1], found)):
         raise Unclear
     if start and (not calculates(found) or found[0].kind == "op"):
         raise Unclear  # a number alone may belong to a name: savings after 20 years = 5 * 20
@@ -61,16 +52,20 @@ def beginning(side: Sequence[Token]) -> list[Token]:
     """Expression at the start of a side. Raises `Unclear` where the words after it may belong to its value."""
     items = _without_units(side)
     end = next((i for i, token in enumerate(items) if token.kind == "word"), len(items))
-    after = items[end : end + _LOOKAHEAD]
+    after = items[end : end + LOOKAHEAD]
     if any(map(_shifts, after)) or (after and (after[0].text.lower() in _BIND_AFTER or _named(after[0]))):
         raise Unclear
     return items[:end]
 
 
-def converts(tokens: Sequence[Token]) -> bool:
-    """Whether two units of one kind are named (5 feet + 6 inches = 66 inches), so that numbers alone need not agree."""
-    units = {token.text.lower()[:3] for token in tokens if token.kind == "word"} & _CONVERTIBLE.keys()
-    return len(units) > len({_CONVERTIBLE[unit] for unit in units})
+def plain(token: Token) -> str:
+    """Return a word as it is listed."""
+    return token.text.lower().replace("’", "'")
+
+
+def binds(word: Token) -> bool:
+    """Whether a word right before an expression may belong to its value."""
+    return _shifts(word) or plain(word) in _BIND_BEFORE or _named(word)
 
 
 def per_unit(side: Sequence[Token]) -> bool:
@@ -85,8 +80,9 @@ def calculates(items: Sequence[Token]) -> bool:
     return any(token.kind in ("op", "function", "factorial") for token in unsigned)
 
 
-def _binds(word: Token) -> bool:
-    return _shifts(word) or word.text.lower() in _BIND_BEFORE or _named(word)
+def _applied(word: Token, found: Sequence[Token]) -> bool:
+    """Whether a word is a function of the bracket behind it: floor(7/2), average (3 + 5)."""
+    return plain(word) in _APPLIED and bool(found) and found[0].kind == "open"
 
 
 def _named(token: Token) -> bool:
@@ -97,14 +93,14 @@ def _named(token: Token) -> bool:
 
 
 def _shifts(token: Token) -> bool:
-    return token.kind == "word" and token.text.lower() in _SHIFT_VALUE
+    return token.kind == "word" and plain(token) in _SHIFT_VALUE
 
 
 def _without_units(side: Sequence[Token]) -> list[Token]:
     items: list[Token] = []
     at = 0
     while at < len(side):
-        end = _run(side, at) if items and items[-1].kind in ("number", "close", "percent") else at
+        end = _run(side, at) if items and items[-1].kind in QUANTITY else at
         if end == at:
             items.append(_article(side, at))
             at += 1
@@ -123,7 +119,7 @@ def _unit(run: Sequence[Token], after: Sequence[Token]) -> Sequence[Token]:
     if (after and after[0].kind not in ("op", "close")) or any(token.text.lower() in _PROSE for token in run):
         return [token for token in run if token.kind == "word"]
     bound = run[0].text.lower() in _BIND_AFTER or run[-1].text.lower() in _BIND_BEFORE
-    bound = bound or any(map(_shifts, run[: 2 * _LOOKAHEAD])) or any(map(_named, run))
+    bound = bound or any(map(_shifts, run[: 2 * LOOKAHEAD])) or any(map(_named, run))
     joined = bool(after) and any(token.text.lower() in _JOINS for token in run)  # 169 inside, and subtract -5 * 169
     return [Token("poison", "")] if bound or joined else []
 

@@ -51,6 +51,12 @@ TRUE = [
     r"x(x - y) = x^2 - x \cdot y",
     r"\frac{x^2 - 1}{x - 1} = x + 1",
     "5 + 3 = 8 apples and pears",
+    "100 - 20% = 80%",
+    "1 + 15% = 1.15",
+    "There are 8 * 8 = 64 pairs",
+    "On days 3 * 4 = 12",
+    "3 couples * 2 = 6 people",
+    "Then 8 pens cost 8 * 3 = 24",
 ]
 
 FALSE = [
@@ -66,6 +72,19 @@ FALSE = [
     "<<520*(1+0.18)=500>>",
     r"\sqrt{16} = 5",
     "7995 (total cookies) - 2595 (rainbow cookies) = 4500",
+    "520*(1+18%) = 500",
+    "200 + 10% * 200 = 230",
+    "3 red balls + 4 blue balls = 8 balls",
+    "20 pounds of apples + 5 pounds of pears = 26 pounds",
+    "3 dogs * 4 legs + 2 birds * 2 legs = 17 legs",
+    "60 miles/hour * 2 hours = 130 miles",
+    "5 * 20 miles = 1000 miles",
+    "15 liters of pineapple drink is 15 * (3/5) = 12 liters of water",
+    "1 mile + 2 miles = 4 miles",
+    "1 - 2/5 = 2/5",
+    "2 * 3 + 4 = 11",
+    "2 apples * 3 = 5 pears",
+    "That makes 6 * 48 = 289 in 3 days",
 ]
 
 SILENT = [
@@ -142,6 +161,81 @@ SILENT = [
     "1 + .1(Number of Minutes) = 5",
     "1/2 a cup = 4 ounces",
     r"the factor $\frac{7\text{ knicks}}{2\text{ knacks}} = 1$",
+    "2 kilometers + 500 meters = 2500 meters",  # units that are converted
+    "1 liter + 200 milliliters = 1200 milliliters",
+    "1 gram + 500 milligrams = 1500 milligrams",
+    "1 hr + 30 minutes = 90 minutes",
+    "1 lb + 4 oz = 20 oz",
+    "1lb + 4oz = 20oz",
+    "2 yrs + 3 months = 27 months",
+    "2 yd + 1 ft = 7 ft",
+    "1 cup + 2 tbsp = 18 tbsp",
+    "1 second + 500 milliseconds = 1500 milliseconds",
+    "1 fortnight + 2 days = 16 days",
+    "2 centuries + 5 years = 205 years",
+    "1 hour 20 minutes + 40 minutes = 2 hours",
+    "60 mph * 30 minutes = 30 miles",
+    "$15/hr * 30 minutes = $7.50",
+    "25 degrees Celsius + 5 = 86 degrees Fahrenheit",
+    "45 + 15 = 1 hour",
+    "4 * 250 = 1 liter",
+    "60 * 24 = 1 day",
+    "2 * 3 = 360 minutes",
+    "100 + 25 = 1 dollar and 25 cents",
+    "2 boxes + 3 pens = 27 pens",
+    "3 boxes of pens + 2 pens = 38",
+    "3 apples + 2 oranges = $7",
+    r"\frac{1200 \text{ lire}}{1200} = \frac{1.50 \text{ dollars}}{1200}",
+    "2 apples * 3 = 5 pears * 3",
+    "2 shirts + $10 = $50",
+    "11 o'clock + 3 hours = 2 o'clock",  # times of day
+    "11 o\u2019clock + 3 hours = 2",
+    "12 noon + 3 hours = 3",
+    "9 in the morning + 8 hours = 5 in the evening",
+    "9 + 8 = 5 in the evening",
+    "The shop is open 9-5 = 8 hours",
+    "22-6 = 8 hours",
+    "March 28 + 7 days = 4 April",
+    "abs(3-10) + 1 = 8",  # words that change a value
+    "2 + abs(3-10) = 9",
+    "floor(7/2)*2 = 6",
+    "floor (7/2) * 2 = 6",
+    "ceil(7/2)*2 = 8",
+    r"\text{floor}(7/2) * 2 = 6",
+    "so cost(3 + 1) = 8",
+    "sqrt 16 + 1 = 5",
+    "average (3 + 5) = 4",
+    r"\text{mean} (3 + 5) = 4",
+    "half of the 20 - 4 = 6",
+    "3 pairs of shoes + 2 shoes = 8 shoes",
+    "3 pairs + 2 = 8",
+    "2 couples + 3 people = 7 people",
+    "6 tens + 5 = 65",
+    "3 twenty dollar bills + 5 = 65",
+    "4 dimes + 5 = 45",
+    "3 miles east + 4 miles north = 5 miles",
+    "5 boxes with 12 pens + 3 = 63",
+    "$5 for 2 pounds * 4 pounds = $10",
+    "20% off 50 + 5 = 45",
+    "$100 - discount $20 + 5 = 85",
+    "she adds 20 + 10 decorations to the 29 + 24 decorations = 83",
+    "Pages 10-20 = 11 pages",  # a dash that is no minus
+    "pages 10\u201320 = 11",
+    "1-100 = 100 numbers",
+    "Weeks 1-4 = 4 * 5 = 20 pages",
+    "Days 1-5 * 8 = 40",
+    "Step 1 - 3 + 4 = 7",
+    "Step 9 - 3 + 4 = 7",
+    "9 - 3 * 4 = 12",
+    "Case 2 - 5 * 3 = 15",
+    "Week 1 + 2 = 30 hours",
+    "200 + 10% = 220",  # a percentage of what stands before it, or after
+    "$50 - 20% = $40",
+    r"\$50 - 20\% \text{ discount} = \$40",
+    "50 + (8%) = 54",
+    "50 + 30 + 10% = 88",
+    "(200 + 10%) * 2 = 440",
+    "8% tax + $50 = $54",
     "f(2x) = 2f(x)",
     "a b 3 + 4 5 = 9",
     "2 + 3 ≈ 5.5",
@@ -200,6 +294,11 @@ def test_a_sign_with_a_meaning_of_its_own_is_not_calculated_with(problem: str) -
     assert Equations().read(Trace("4 * x = 3", ("4 * 3 = 13",), None)).first_error == 0
 
 
+def test_what_is_converted_is_no_first_error() -> None:
+    steps = ("She ran 2 kilometers + 500 meters = 2500 meters.\n\n", "So the answer is 2500.")
+    assert Equations().read(Trace("How far in meters?", steps, "2500")) == Verdict(None, (None,), NOTHING_TO_CHECK)
+
+
 def test_no_error_only_where_something_was_checked() -> None:
     assert read("Let us think.", "2 + 2 = 4") == Verdict(NO_ERROR, (NO_ERROR,))
     for steps in ((), ("",), ("Let us think.", "x = 5")):
@@ -231,7 +330,22 @@ def test_hostile_text_is_survived(text: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["= 1 + 1 ", "(", "\\frac{", "5 a b c ", "(a ", "1,111", "1! ", "9^", "x = y + 1 ", "\n- 1", "1% = ", "<<1"],
+    [
+        "= 1 + 1 ",
+        "(",
+        "\\frac{",
+        "5 a b c ",
+        "(a ",
+        "1,111",
+        "1! ",
+        "9^",
+        "x = y + 1 ",
+        "\n- 1",
+        "1% = ",
+        "<<1",
+        "a bc ",
+        "1 ab + ",
+    ],
 )
 def test_reading_takes_time_in_proportion_to_the_text(unit: str) -> None:
     def seconds(size: int) -> float:
