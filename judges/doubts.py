@@ -109,7 +109,7 @@ def _trades(here: Sequence[Sequence[Token]], there: Sequence[Sequence[Token]]) -
 
 def _from_to(before: Sequence[Token], right: Sequence[Token], together: Fraction) -> bool:
     """Whether N - M may be from N to M, given what both sides add up to: pages 10-20 = 11, 9 - 5 = 8 hours."""
-    if _shape(before) not in {"n+n", "1+n"} or before[1].text != "-":
+    if _shape(before) not in {"n+n", "1+n", "n+1"} or before[1].text != "-":
         return False
     return together == 1 or (together in _ROUND and any(plain(token) in _HOURS for token in right))
 
