@@ -59,7 +59,9 @@ class Prior(Settings):
     good: tuple[float, float] = Field(_PRIOR.good, description="Beta(a, b) of the hit rate of prefixes without error")
     bad: tuple[float, float] = Field(_PRIOR.bad, description="Beta(a, b) of the hit rate of prefixes with one")
     passed: Share | dict[str, Share] | None = Field(
-        None, description="how often a right answer that the judge passes has no error, or so by level; unknown if None"
+        None,
+        description="how often steps that the judge passes hold no error that no rollout shows, measured on right "
+        "answers, or so by level; unknown if None",
     )
 
     def made(self, level: str | None = None) -> posterior.Prior:

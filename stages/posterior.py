@@ -46,18 +46,29 @@ class Prior:
         earlier = self.earlier if judged else 0.0
         return replace(self, earlier=earlier, later=self.later if judged < steps - 1 else 0.0)
 
+    def clear(self, judged: int, steps: int) -> float:
+        """Return how probable it is that no error that does no harm lies before the step that the judge names.
+
+        No rollout shows one, as in a right answer; so it is missed as often, for as many steps. 1 where nobody knows.
+        """
+        return 1.0 if self.passed is None else 1.0 - (1.0 - self.passed) * judged / steps
+
 
 DEFAULT: Final = Prior()
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A solution's own outcome, rollouts from the prefix `before` the named step, and from the one `through` it."""
+    """A solution's own outcome, rollouts from the prefix `before` the named step, and from the one `through` it.
+
+    `clear`: how probable it is that nothing lies before that step which no rollout would show.
+    """
 
     prior: Prior
     outcome: Outcome
     before: Tally = field(default_factory=Tally)
     through: Tally = field(default_factory=Tally)
+    clear: float = 1.0
 
     @property
     def weights(self) -> tuple[float, float, float, float]:
@@ -73,7 +84,7 @@ class Evidence:
     @property
     def posterior(self) -> float:
         """Probability that the first error is the named step."""
-        return self.weights[0] / sum(self.weights)
+        return self.clear * self.weights[0] / sum(self.weights)
 
     def seen(self, *, through: bool) -> Tally:
         """Return the rollouts from one of the two prefixes."""

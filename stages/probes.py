@@ -139,7 +139,8 @@ def sequential(steps: int, outcome: Outcome, judged: int | None, settings: Setti
     if not 0 <= judged < steps:
         raise ValueError(f"the judge named step {judged} of {steps}")
     through = {prefix: prefix > judged for prefix in (judged, judged + 1) if prefix and prefix not in known}
-    evidence = Evidence(settings.prior.at(judged, steps), outcome)
+    prior = settings.prior
+    evidence = Evidence(prior.at(judged, steps), outcome, clear=prior.clear(judged, steps))
     while (probe := _most_telling(evidence, through, steps, settings)) is not None:
         evidence = evidence.add((yield probe), through=through[probe.prefix])
     rolled = {prefix: evidence.seen(through=side) for prefix, side in through.items()}

@@ -70,6 +70,14 @@ def test_nothing_is_earlier_than_the_first_step_or_later_than_the_last() -> None
     assert Evidence(DEFAULT.at(0, 1), "different").posterior == 1
 
 
+def test_what_no_rollout_shows_is_missed_before_a_named_step_as_often_as_in_a_right_answer() -> None:
+    assert DEFAULT.clear(3, 4) == 1  # nobody has measured it
+    told = Prior(passed=0.96)
+    assert [told.clear(judged, 4) for judged in (0, 2, 3)] == pytest.approx([1, 0.98, 0.97])
+    sure = Evidence(told.at(2, 4), "different", Tally(hits=50), Tally(misses=50), told.clear(2, 4))
+    assert sure.posterior == pytest.approx(0.98, abs=1e-6)
+
+
 def test_many_rollouts_still_give_a_number() -> None:
     for before, through in product((Tally(128, 0), Tally(0, 128), Tally(64, 64)), repeat=2):
         assert 0 <= Evidence(DEFAULT, "equal", before, through).posterior <= 1
