@@ -8,6 +8,7 @@ lines in (`[answer, gold]`), JSON lines out (the outcome; first a line that says
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import sys
@@ -18,8 +19,10 @@ from typing import TextIO
 from math_verify import LatexExtractionConfig, parse, verify
 
 from data.records import Outcome
+from stages import wording
 from stages.answers import matched, normal
 from stages.exact import words
+from stages.exact.certain import understood
 
 _READER = (LatexExtractionConfig(boxed_match_priority=0),)
 
@@ -30,12 +33,20 @@ def compare(answer: str, gold: str) -> Outcome:
     Where neither can be read as mathematics their spelling decides; where only one can, one is torn (a brace has no
     partner) or the letter of a choice that may say the other, or the comparison fails, the outcome is "undecided". The
     gold comes first: `x = 5` matches `5` either way, but an equation that is itself the gold answer does not match its
-    right-hand side.
+    right-hand side. What words may change (stages/wording.py) is undecided, too.
     """
     if not (matched(answer) and matched(gold)):  # of `5} + {3` the reader would take the 5
         return "equal" if _alike(answer, gold) else "undecided"
     if words.lettered(answer, gold):
         return "undecided"
+    ours, theirs = wording.worded(answer), wording.worded(gold)
+    if wording.loose(ours) or wording.loose(theirs):
+        return "equal" if _alike(answer, gold) else "undecided"
+    outcome = _verified(ours, theirs)
+    return "undecided" if outcome != "undecided" and _doubtful(outcome, ours, theirs) else outcome
+
+
+def _verified(answer: str, gold: str) -> Outcome:
     theirs, ours = list(_read(gold)), list(_read(answer))
     if not theirs and not ours:
         return "equal" if _alike(answer, gold) else "different"
@@ -46,6 +57,23 @@ def compare(answer: str, gold: str) -> Outcome:
     except Exception:  # noqa: BLE001 - math-verify and sympy raise whatever they meet, and any of it leaves this open
         return "undecided"
     return "equal" if same else "different"
+
+
+def _doubtful(outcome: Outcome, answer: str, gold: str) -> bool:
+    """Whether an outcome rests on words read as products of letters, or a "different" on something left out."""
+    if _alike(answer, gold):
+        return False
+    ours, theirs = wording.words(answer), wording.words(gold)
+    if outcome == "equal":  # silent is no product of the letters of listen, 12 apples are no 12 oranges
+        counted = wording.counted(answer), wording.counted(gold)
+        return all(map(wording.only_words, (answer, gold))) or (all(counted) and counted[0].isdisjoint(counted[1]))
+    if bool(ours) != bool(theirs) or (ours & theirs and (ours != theirs or not re.search("[0-9]", answer + gold))):
+        return True
+    if words.nothing(answer) and words.nothing(gold):
+        return True
+    if understood(answer, gold) or understood(wording.brief(answer), wording.brief(gold)):
+        return True
+    return wording.in_degrees(answer) or wording.in_degrees(gold)
 
 
 def _alike(answer: str, gold: str) -> bool:

@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     rf"(?P<box>\\boxed\{{)|(?P<row>\\\\)|(?P<space>{_SPACE})|(?P<number>{_NUMBER})|(?P<word>[a-zA-Z]+)"
     r"|\\begin\{(?P<begin>[pb]matrix)\}|\\end\{(?P<end>[pb]matrix)\}"
     r"|\\(?:text|textbf|textit|textrm|mathrm|mbox)\s?\{(?P<text>[^{}]*)\}"
+    r"|(?P<warmth>(?:\^\s?\{?\s?\\circ\s?\}?|\^?\{?°\}?)\s*(?:\\(?:text|mathrm)\s?\{\s?)?[CF](?![A-Za-z])\}?)"
     r"|\\(?P<command>[a-zA-Z]+)|(?P<sign>\\[{}%$]|[<>]=|[-+*/^_=<>≤≥(){}\[\],;!%&−×·°π∞±])"
 )
 _PLAIN = {
@@ -81,10 +82,10 @@ def _read(kind: str, spelling: str) -> list[Token]:
         return [(kind, spelling if spelling.isdigit() else re.sub(r"[^-+.0-9eE]", "", spelling))]
     if kind == "word":
         return _word(spelling)
-    if kind == "text":
-        return [(",", "")] if spelling.strip() in _AND else [(kind, spelling)]
-    if kind in {"begin", "end", "row"}:
-        return [(kind, spelling)]
+    if kind == "warmth":
+        return [("text", "celsius" if "C" in spelling else "fahrenheit")]
+    if kind in {"text", "begin", "end", "row"}:
+        return [(",", "")] if kind == "text" and spelling.strip() in _AND else [(kind, spelling)]
     plain = _PLAIN.get(spelling, spelling)
     if plain in _FUNCTIONS:
         return [("function", plain)]

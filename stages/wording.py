@@ -1,0 +1,118 @@
+r"""What the words beside a number change, and what they leave open.
+
+math-verify reads prose as products of letters, and `\text{...}` as nothing. So a number followed by words alone gets
+them as `\text{}`, and a comparison in which words may matter says less than it would.
+"""
+
+# ruff: noqa: RUF001 - the signs of mathematics look like letters and hyphens
+
+import re
+from itertools import pairwise
+
+from stages.exact.units import named
+
+SHORT = 200  # characters: what is longer is not one number and its words
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"  # a run of it (abc, xyz) is a product of letters
+
+_TEXT = r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s?\{"
+_SPACE = r"(?:\s|~|\\[ ,;:])"
+_NUMBER = (
+    r"[-+−]?(?:\\?\$)?[-−]?"
+    r"(?:[0-9]*\\[dt]?frac\{[0-9]+\}\{[0-9]+\}|(?:[0-9]+ )?[0-9]+/[0-9]+|[0-9][0-9,]*(?:\.[0-9]+)?)(?:\\?%)?"
+)
+_UNWRAPPED = re.compile(rf"\s*{_TEXT}([^{{}}]*[0-9][^{{}}]*)\}}\.?\s*")
+_COUNTED = re.compile(
+    rf"({_NUMBER}),?(?:{_SPACE}+|(?={_TEXT}))(?:{_TEXT}{_SPACE}*)?"
+    r"((?!(?:and|or)\b)[A-Za-z][A-Za-z'’,. -]*(?:/[A-Za-z'’,./ -]+(?:\^\{?[23]\}?|[²³])?)?)\}?"
+)
+_SILENT = re.compile(
+    rf"{_TEXT}[^{{}}]*\}}|\\(?:operatorname\*?|begin|end)\s?\{{[^{{}}]*\}}|_\{{[^{{}}]*\}}|\\[a-zA-Z]+"
+)
+_ALONE = re.compile(rf"[\s$]*{_TEXT}([^{{}}]*)\}}[\s$.]*")
+_FIRST = re.compile(rf"({_TEXT}\s*[A-Za-z]+)[ ,][^{{}}]*\}}")
+_WORD = re.compile(
+    r"(?<![A-Za-z])[A-Z]?[a-z]{2,}(?<=[A-Za-z]{3})(?![A-Za-z])|(?<!\S)(?:of|is|to|in|by|at|as|if|on|we|he|it)(?!\S)"
+    r"|(?<![A-Za-z])(?:USD|EUR|GBP|INR|Rs)(?![A-Za-z])"
+)
+_NAMES = {
+    *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"),
+    *("log", "exp", "lim", "max", "min", "mod", "gcd", "lcm", "sqrt", "det", "and"),
+}  # words of formulas
+_CHANGING = re.compile(  # a number that stands beside them may be another one
+    r"(?<![\\A-Za-z])(?:hundred|thousand|million|billion|trillion|dozen|pair|couple|score|half|halves|third|quarter"
+    r"|(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|[a-z]+teen|[a-z]+tie|hundred|thousand)th|squared|cubed|factorial|pi|root|plus|minus|negative|below"
+    r"|debt|loss|than|(?:or|at) (?:more|less|fewer|least|most)|(?:times|over|by|of) [a-z])s?(?![A-Za-z])",
+    re.IGNORECASE,
+)
+_PART = re.compile(rf"[0-9.,]*[0-9]{_SPACE}*(?:{_TEXT}{_SPACE}*)?([A-Za-z]+)")
+_BETWEEN = re.compile(r"(?:[A-Za-z\s~{},]|\\text\w*|\\[ ,;:$]|\$)*")
+_TIMES = frozenset("dhms")
+_CIRCULAR = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+
+
+def worded(answer: str) -> str:
+    r"""Return an answer that is a number and words with the words in `\text{}`, any other as it is."""
+    if len(answer) > SHORT:
+        return answer
+    bare = answer.strip().strip("*").strip()
+    if inside := _UNWRAPPED.fullmatch(bare):
+        bare = inside[1].strip()
+    match = _COUNTED.fullmatch(bare.rstrip(".!"))
+    if not match or not (words(match[2]) or named(match[2])):
+        return answer
+    number = re.sub(r"([0-9]) ([0-9]+)/([0-9]+)", r"\1\\frac{\2}{\3}", match[1])
+    return rf"{number}\text{{ {match[2].strip()}}}"
+
+
+def brief(answer: str) -> str:
+    r"""Return an answer with the first word alone of every `\text{}`: 12 feet tall are 12 feet."""
+    return _FIRST.sub(r"\1}", answer)
+
+
+def words(answer: str) -> set[str]:
+    r"""Return the words of an answer, no commands and no names of functions; those in `\text{}` only of that alone.
+
+    Capitals in a row are no word: SRAC is a cost, and of CLs nobody knows.
+    """
+    alone = _ALONE.fullmatch(answer)
+    found = _WORD.findall(alone[1] if alone else _SILENT.sub(" ", answer))
+    return {word.lower() for word in found if word not in _NAMES and word.lower() not in ALPHABET}
+
+
+def only_words(answer: str) -> bool:
+    """Whether an answer is words and nothing else."""
+    return bool(words(answer)) and re.search(r"[^A-Za-z\s.,'’-]", answer) is None
+
+
+def counted(answer: str) -> set[str]:
+    r"""Return what an answer counts: the words in `\text{}` behind a number, in the singular."""
+    match = _COUNTED.fullmatch(answer)
+    return {word.removesuffix("s") for word in words(match[2])} if match else set()
+
+
+def loose(answer: str) -> bool:
+    """Whether the number of an answer may be another one for the words beside it: 12 million, 3 hours 20 minutes.
+
+    Sentences are not looked into: where they say something, it is in a formula.
+    """
+    return not words(answer) and (_CHANGING.search(answer) is not None or compound(answer))
+
+
+def compound(answer: str) -> bool:
+    """Whether an answer is one quantity in two units, as 3 hours 20 minutes."""
+    return len(answer) <= SHORT and any(
+        _BETWEEN.fullmatch(between := answer[one.end() : other.start()]) and _unlike(one[1], other[1], between)
+        for one, other in pairwise(_PART.finditer(answer))
+    )
+
+
+def in_degrees(answer: str) -> bool:
+    """Whether an answer has the sine or so of an angle in degrees, which math-verify takes for radians."""
+    return _CIRCULAR.search(answer) is not None and re.search(r"\\circ|°", answer) is not None
+
+
+def _unlike(one: str, other: str, between: str) -> bool:
+    """Whether two names are of different units; single letters are only where nothing stands between them."""
+    both = {name.lower().removesuffix("s") for name in (one, other)}
+    closely = _TIMES if between.isspace() or not between else frozenset[str]()
+    return len(both) == 2 and all(words(name) or named(name) or name in closely for name in (one, other))
