@@ -42,7 +42,7 @@ def compare(answer: str, gold: str) -> Outcome:
     ours, theirs = wording.worded(answer), wording.worded(gold)
     if wording.loose(ours) or wording.loose(theirs):
         return "equal" if _alike(answer, gold) else "undecided"
-    outcome = _verified(ours, theirs)
+    outcome = _verified(*(wording.worded(wording.plainly(text)) for text in (answer, gold)))
     return "undecided" if outcome != "undecided" and _doubtful(outcome, ours, theirs) else outcome
 
 

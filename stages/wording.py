@@ -7,10 +7,12 @@ them as `\text{}`, and a comparison in which words may matter says less than it 
 # ruff: noqa: RUF001 - the signs of mathematics look like letters and hyphens
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 
 from stages.exact.units import named
 
+NEAR = 16  # characters before a number that are looked at
 SHORT = 200  # characters: what is longer is not one number and its words
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"  # a run of it (abc, xyz) is a product of letters
 
@@ -29,6 +31,9 @@ _SILENT = re.compile(
     rf"{_TEXT}[^{{}}]*\}}|\\(?:operatorname\*?|begin|end)\s?\{{[^{{}}]*\}}|_\{{[^{{}}]*\}}|\\[a-zA-Z]+"
 )
 _ALONE = re.compile(rf"[\s$]*{_TEXT}([^{{}}]*)\}}[\s$.]*")
+_HEDGE = re.compile(
+    r"^\s*(?:approximately|about|roughly|around|nearly|exactly|precisely|only|just|simply)\s+(?=\S)", re.IGNORECASE
+)
 _FIRST = re.compile(rf"({_TEXT}\s*[A-Za-z]+)[ ,][^{{}}]*\}}")
 _WORD = re.compile(
     r"(?<![A-Za-z])[A-Z]?[a-z]{2,}(?<=[A-Za-z]{3})(?![A-Za-z])|(?<!\S)(?:of|is|to|in|by|at|as|if|on|we|he|it)(?!\S)"
@@ -38,14 +43,23 @@ _NAMES = {
     *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"),
     *("log", "exp", "lim", "max", "min", "mod", "gcd", "lcm", "sqrt", "det", "and"),
 }  # words of formulas
-_CHANGING = re.compile(  # a number that stands beside them may be another one
-    r"(?<![\\A-Za-z])(?:hundred|thousand|million|billion|trillion|dozen|pair|couple|score|half|halves|third|quarter"
+_CHANGES = (  # a number that stands beside them may be another one
+    r"(?:hundred|thousand|million|billion|trillion|dozen|pair|couple|score|half|halves|third|quarter"
     r"|(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|[a-z]+teen|[a-z]+tie|hundred|thousand)th|squared|cubed|factorial|pi|root|plus|minus|negative|below"
-    r"|debt|loss|than|(?:or|at) (?:more|less|fewer|least|most)|(?:times|over|by|of) [a-z])s?(?![A-Za-z])",
-    re.IGNORECASE,
+    r"|debt|loss|than|(?:or|at) (?:more|less|fewer|least|most)|(?:times|over|by|of) [a-z])s?(?![A-Za-z])"
 )
+_CHANGING = re.compile(rf"(?<![\\A-Za-z]){_CHANGES}", re.IGNORECASE)
+_CHANGED = re.compile(rf"[\s-]+(?!(?:more|less|fewer) than)(?:and (?:a|one|three) |[a-z]+ )?{_CHANGES}", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"(?:(?:[+^√<>≤≥|±/×·]|[\w)]\s?\*|[A-Za-z0-9)]\s*[-−–])\s*|\b(?:negative|minus|root|sqrt|log) )\Z", re.IGNORECASE
+)
+_FOLLOWED = re.compile(
+    r"[\s]*(?:[√^<>≤≥±×·π]|[-−–+*/]\s*(?:[0-9\\(√π]|[A-Za-z](?![a-z])))|[(/*_²³½¼¾]|\\(?!%)|!(?!\s*\Z|\s+[A-Z])"
+)
+_LETTERS = re.compile(r"[^\W\d_]+")
 _PART = re.compile(rf"[0-9.,]*[0-9]{_SPACE}*(?:{_TEXT}{_SPACE}*)?([A-Za-z]+)")
 _BETWEEN = re.compile(r"(?:[A-Za-z\s~{},]|\\text\w*|\\[ ,;:$]|\$)*")
+_NEXT = re.compile(r"[\s,]*(?:and\s+)?")
 _TIMES = frozenset("dhms")
 _CIRCULAR = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 
@@ -62,6 +76,11 @@ def worded(answer: str) -> str:
         return answer
     number = re.sub(r"([0-9]) ([0-9]+)/([0-9]+)", r"\1\\frac{\2}{\3}", match[1])
     return rf"{number}\text{{ {match[2].strip()}}}"
+
+
+def plainly(answer: str) -> str:
+    """Return an answer without a leading "about": what it says if it says the other exactly."""
+    return _HEDGE.sub("", answer)
 
 
 def brief(answer: str) -> str:
@@ -99,16 +118,40 @@ def loose(answer: str) -> bool:
 
 
 def compound(answer: str) -> bool:
-    """Whether an answer is one quantity in two units, as 3 hours 20 minutes."""
-    return len(answer) <= SHORT and any(
-        _BETWEEN.fullmatch(between := answer[one.end() : other.start()]) and _unlike(one[1], other[1], between)
-        for one, other in pairwise(_PART.finditer(answer))
-    )
+    """Whether an answer is one quantity in two units, as 3 hours 20 minutes, or counts of two things."""
+    return len(answer) <= SHORT and any(_unlike(*pair) for pair in _neighbours(answer))
+
+
+def two_units(text: str) -> bool:
+    """Whether a text tells one quantity in two known units: 3 hours 20 minutes, but not 5 boys and 3 girls."""
+    pairs = ((one, other) for one, other, between in _neighbours(text) if _NEXT.fullmatch(between))
+    return any(_unlike(*pair, "") and all(map(named, pair)) for pair in pairs)
+
+
+def alone(text: str, start: int, end: int) -> bool:
+    """Whether a number that stands there in plain text is all of its expression: not so in 25π, n^2, 2 million."""
+    before = text[max(0, start - NEAR) : start]
+    if before.count("(") > before.count(")") or _SIGNED.search(before) or _FOLLOWED.match(text, end):
+        return False
+    letters = _LETTERS.match(text, end)
+    return not (letters and not named(letters[0])) and not _CHANGED.match(text, end)
+
+
+def changed(rest: str) -> bool:
+    """Whether what follows a number makes another one of it: million, and a half."""
+    return _CHANGED.match(rest) is not None
 
 
 def in_degrees(answer: str) -> bool:
     """Whether an answer has the sine or so of an angle in degrees, which math-verify takes for radians."""
     return _CIRCULAR.search(answer) is not None and re.search(r"\\circ|°", answer) is not None
+
+
+def _neighbours(text: str) -> Iterator[tuple[str, str, str]]:
+    """Give the names behind two numbers that stand side by side, and what stands between."""
+    for one, other in pairwise(_PART.finditer(text)):
+        if _BETWEEN.fullmatch(between := text[one.end() : other.start()]):
+            yield one[1], other[1], between
 
 
 def _unlike(one: str, other: str, between: str) -> bool:
