@@ -24,6 +24,8 @@ from stages.answers import matched, normal
 from stages.exact import words
 from stages.exact.certain import understood
 
+_AMBIGUOUS = re.compile(r"\A\s*-?[0-9]+[eE][-+][0-9]+\s*\Z|[0-9] x [0-9]")  # 2e-3 may be 2e less 3, 2 x 3 be 6
+_CLOCK = re.compile(r"(?<![0-9])[0-9]{1,2}:[0-9]{2}(?![0-9])")
 _READER = (LatexExtractionConfig(boxed_match_priority=0),)
 
 
@@ -39,11 +41,13 @@ def compare(answer: str, gold: str) -> Outcome:
         return "equal" if _alike(answer, gold) else "undecided"
     if words.lettered(answer, gold):
         return "undecided"
-    ours, theirs = wording.worded(answer), wording.worded(gold)
+    answer, gold = (words.marked(text)[1] or text for text in (answer, gold))
+    ours, theirs = (wording.worded(wording.plainly(text)) for text in (answer, gold))
     if wording.loose(ours) or wording.loose(theirs):
         return "equal" if _alike(answer, gold) else "undecided"
-    outcome = _verified(*(wording.worded(wording.plainly(text)) for text in (answer, gold)))
-    return "undecided" if outcome != "undecided" and _doubtful(outcome, ours, theirs) else outcome
+    outcome, hedged = _verified(ours, theirs), (wording.worded(answer), wording.worded(gold))
+    doubtful = outcome != "undecided" and _DOUBTS[outcome](*hedged)
+    return "undecided" if doubtful else outcome
 
 
 def _verified(answer: str, gold: str) -> Outcome:
@@ -59,21 +63,31 @@ def _verified(answer: str, gold: str) -> Outcome:
     return "equal" if same else "different"
 
 
-def _doubtful(outcome: Outcome, answer: str, gold: str) -> bool:
-    """Whether an outcome rests on words read as products of letters, or a "different" on something left out."""
-    if _alike(answer, gold):
-        return False
+def _coincidence(answer: str, gold: str) -> bool:
+    """Whether "equal" rests on letters alone: silent is no product of those of listen, 12 apples are no 12 oranges."""
+    spelled = all(map(wording.only_words, (answer, gold))) and not _alike(answer, gold)
+    return spelled or wording.other_things(answer, gold)
+
+
+def _misread(answer: str, gold: str) -> bool:
+    """Whether "different" may rest on words taken for products of letters, or on what one side leaves out."""
     ours, theirs = wording.words(answer), wording.words(gold)
-    if outcome == "equal":  # silent is no product of the letters of listen, 12 apples are no 12 oranges
-        counted = wording.counted(answer), wording.counted(gold)
-        return all(map(wording.only_words, (answer, gold))) or (all(counted) and counted[0].isdisjoint(counted[1]))
-    if bool(ours) != bool(theirs) or (ours & theirs and (ours != theirs or not re.search("[0-9]", answer + gold))):
+    if bool(ours) != bool(theirs) or (
+        wording.shared(ours, theirs) and (ours != theirs or not re.search("[0-9]", answer + gold))
+    ):
         return True
-    if words.nothing(answer) and words.nothing(gold):
+    if any(wording.in_degrees(text) or _AMBIGUOUS.search(text) for text in (answer, gold)):
         return True
-    if understood(answer, gold) or understood(wording.brief(answer), wording.brief(gold)):
+    if bool(_CLOCK.search(answer)) != bool(_CLOCK.search(gold)):
         return True
-    return wording.in_degrees(answer) or wording.in_degrees(gold)
+    return (
+        (words.nothing(answer) and words.nothing(gold))
+        or understood(answer, gold)
+        or understood(wording.brief(answer), wording.brief(gold))
+    )
+
+
+_DOUBTS = {"equal": _coincidence, "different": _misread}
 
 
 def _alike(answer: str, gold: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from stages.exact.units import named
+from stages.exact.units import named, unit
 
 NEAR = 16  # characters before a number that are looked at
 SHORT = 200  # characters: what is longer is not one number and its words
@@ -45,8 +45,10 @@ _NAMES = {
 }  # words of formulas
 _CHANGES = (  # a number that stands beside them may be another one
     r"(?:hundred|thousand|million|billion|trillion|dozen|pair|couple|score|half|halves|third|quarter"
-    r"|(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|[a-z]+teen|[a-z]+tie|hundred|thousand)th|squared|cubed|factorial|pi|root|plus|minus|negative|below"
-    r"|debt|loss|than|(?:or|at) (?:more|less|fewer|least|most)|(?:times|over|by|of) [a-z])s?(?![A-Za-z])"
+    r"|(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|[a-z]+teen|[a-z]+tie|hundred|thousand)th"
+    r"|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|thirty|forty|fifty"
+    r"|(?:six|seven|eigh|nine)ty|squared|cubed|factorial|modulo?|choose|pi|root|plus|minus|negative|below|debt|loss|than"
+    r"|(?:or|at) (?:more|less|fewer|least|most)|(?:times|over|by|of) [b-z])s?(?![A-Za-z])"
 )
 _CHANGING = re.compile(rf"(?<![\\A-Za-z]){_CHANGES}", re.IGNORECASE)
 _CHANGED = re.compile(rf"[\s-]+(?!(?:more|less|fewer) than)(?:and (?:a|one|three) |[a-z]+ )?{_CHANGES}", re.IGNORECASE)
@@ -58,7 +60,7 @@ _FOLLOWED = re.compile(
 )
 _LETTERS = re.compile(r"[^\W\d_]+")
 _PART = re.compile(rf"[0-9.,]*[0-9]{_SPACE}*(?:{_TEXT}{_SPACE}*)?([A-Za-z]+)")
-_BETWEEN = re.compile(r"(?:[A-Za-z\s~{},]|\\text\w*|\\[ ,;:$]|\$)*")
+_BETWEEN = re.compile(r"(?:[A-Za-z\s~{},=]|\\text\w*|\\[ ,;:$]|\$)*")
 _NEXT = re.compile(r"[\s,]*(?:and\s+)?")
 _TIMES = frozenset("dhms")
 _CIRCULAR = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
@@ -103,10 +105,20 @@ def only_words(answer: str) -> bool:
     return bool(words(answer)) and re.search(r"[^A-Za-z\s.,'’-]", answer) is None
 
 
-def counted(answer: str) -> set[str]:
-    r"""Return what an answer counts: the words in `\text{}` behind a number, in the singular."""
-    match = _COUNTED.fullmatch(answer)
-    return {word.removesuffix("s") for word in words(match[2])} if match else set()
+def shared(ours: set[str], theirs: set[str]) -> bool:
+    """Whether two answers have a word in common, or the beginning of one: Tue, Tuesday."""
+    return any(one.startswith(other) or other.startswith(one) for one in ours for other in theirs)
+
+
+def other_things(ours: str, theirs: str) -> bool:
+    """Whether two numbers with words count different things: apples and oranges, miles per hour and km per hour."""
+    matches = _COUNTED.fullmatch(ours), _COUNTED.fullmatch(theirs)
+    if not (matches[0] and matches[1]):
+        return False
+    left, right = (match[2].replace("/", " ").split() for match in matches if match)
+    if all(named(word) or word in ALPHABET for word in (left[0], right[0])):
+        return unit(left[0]) != unit(right[0])
+    return all(map(words, (matches[0][2], matches[1][2]))) and not shared(words(matches[0][2]), words(matches[1][2]))
 
 
 def loose(answer: str) -> bool:
@@ -118,7 +130,7 @@ def loose(answer: str) -> bool:
 
 
 def compound(answer: str) -> bool:
-    """Whether an answer is one quantity in two units, as 3 hours 20 minutes, or counts of two things."""
+    """Whether an answer is a quantity in two units, as 3 hours 20 minutes or 1 m = 100 cm, or counts of two things."""
     return len(answer) <= SHORT and any(_unlike(*pair) for pair in _neighbours(answer))
 
 

@@ -18,7 +18,8 @@ _SPACE = (
 )
 _NUMBER = (
     r"[1-9][0-9]{0,2}(?:(?:,|\{,\}|,\\! ?)[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
-    r"|[1-9][0-9]{0,2}(?: 000)+(?![0-9])|(?:(?:1|[0-9]+\.[0-9]+)[eE][-+]?|[0-9]+[eE])[0-9]{1,3}(?![0-9.])"
+    r"|[1-9][0-9]{0,2}(?: 000)+(?![0-9])"
+    r"|(?:(?:1|[0-9]+\.[0-9]+)[eE][-+]?|[0-9]+[eE]|[0-9]+[eE][-+](?=0))[0-9]{1,3}(?![0-9.])"
     r"|(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![eE][-+][0-9])"  # 2e-3 may be 2e less 3
 )
 _TOKEN = re.compile(
@@ -99,7 +100,7 @@ def _word(word: str) -> list[Token]:
     if word in _AND:
         return [(",", "")]
     if word in {"pi", "sqrt"}:
-        return [(_PLAIN.get(word, word), word)]
+        return [(_PLAIN.get(word, word),) * 2]
     if is_unit(word) or ORDINAL.fullmatch(word):
         return [("text", word)]
     if len(word) > 2 or word.lower() in _WORDS:
