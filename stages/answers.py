@@ -72,6 +72,8 @@ _MARKUP: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
     (re.compile(r"\\(?=%)|\\[()\[\]]"), ""),
     (re.compile(r"\{,\}"), ","),
     (re.compile("\u2212"), "-"),
+    (re.compile("\u00b2"), "^2"),
+    (re.compile("\u00b3"), "^3"),
     (re.compile("\u00b0"), r"^\\circ"),
     (re.compile(r"((?<=[0-9,])\s(?=\s*[0-9]))|\s+"), lambda space: " " if space[1] else ""),
 )

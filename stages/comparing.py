@@ -96,6 +96,7 @@ def _alike(answer: str, gold: str) -> bool:
 
 @lru_cache(maxsize=64)  # a problem's solutions come together, and share its gold answer
 def _read(answer: str) -> tuple[object, ...]:
+    answer = answer.replace("\u00b2", "^{2}").replace("\u00b3", "^{3}")
     return tuple(parse(f"\\boxed{{{answer}}}", _READER, fallback_mode="no_fallback", parsing_timeout=None))
 
 

@@ -55,6 +55,7 @@ def tokens(text: str) -> list[Token]:
     """Return the tokens of an answer. Raises Unclear."""
     if text.count("$") - text.count(r"\$") & 1:
         text = text.replace("$", r"\$")  # one alone is no delimiter
+    text = text.replace("²", "^{2}").replace("³", "^{3}")
     found: list[Token] = []
     at = depth = 0
     boxes: list[bool] = []  # for every open brace, whether it is that of a box, which changes nothing
