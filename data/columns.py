@@ -5,6 +5,7 @@ Names are given, or guessed from common ones. A value that cannot be used is tol
 
 import difflib
 import hashlib
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -212,7 +213,7 @@ def _told(item: Any) -> tuple[Any, str | None, bool | None]:
 
 
 def _word(value: Any) -> str | None:
-    """Return a cell as stripped text: None for nothing, NaN and objects; a list joined; 27.0 as 27."""
+    """Return a cell as stripped text: None for nothing, NaN and objects; a list joined; 27.0 as 27, 2e-05 in full."""
     if isinstance(value, list):
         words = [_word(item) for item in value]
         return ", ".join(word for word in words if word) or None
@@ -220,6 +221,8 @@ def _word(value: Any) -> str | None:
         value = int(value)
     if steps.blank(value) or not isinstance(value, str | int | float | Decimal):
         return None
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        value = format(Decimal(repr(value)) if isinstance(value, float) else value, "f")
     return clean(str(value)).strip() or None
 
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from data import thoughts
+from stages import wording
 
 LONGEST = 2000  # characters of an answer or gold answer that are worth a comparison
 CLOSING = 400  # characters: a longer tail after "Therefore" is reasoning, not a conclusion
 SENTENCE = 4  # words: an announced answer of so many is a sentence that states it
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
-_BARE = re.compile(r"[^\s{}$\\]+")
+_BARE = re.compile(r"(?![A-Za-z]{2,}(?![^\s{}$\\]*[0-9]))(?=[^\s{}$\\]*[^\W_])[^\s{}$\\]+")  # no word, no comma
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _HASHES = re.compile(r"^####[ \t]*([^\n]+)", re.MULTILINE)
 _ANNOUNCED = re.compile(
@@ -27,8 +28,23 @@ _ANNOUNCED = re.compile(
     r"(?!(?:not |in)?(?:correct|reasonable|plausible|verified|confirmed)\b)",  # says nothing but praise
     re.IGNORECASE | re.MULTILINE,
 )
+_REMARK = re.compile(  # what is said of an answer, not the answer: only read where nothing else is announced
+    r"(?:(?:also|indeed|always|clearly|still|now|not|both|an?|in|the)\s+)*"
+    r"(?:consistent|positive|negative(?! [0-9])|non-?negative|integers?|whole number|complete|unique|exact|valid"
+    r"|sensible|realistic|accurate|acceptable|expected|required|rounded|expressed|written|based|because|since|obtained|found"
+    r"|derived|supported|clear|obvious|agreement|line|form|range)\b"
+)
+_VALUE = re.compile(r"[0-9$\\\u03c0\u221a\u221e]|(?<![A-Za-z'\u2019])[A-HJ-Zb-hj-z](?![A-Za-z'\u2019])")
 _WORDS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _SENTENCE_END = re.compile(r"\.(?:\s|$)")
+_EXCLAIMED = re.compile(r"\.(?:\s|$)|!(?=\s+[A-Z]|[\s*_\"]*$)")
+_FACTORIAL = re.compile(r"[0-9)]!|(?<![A-Za-z])[a-z]!|\bfactorial", re.IGNORECASE)
+_BULLET = re.compile(r"[ \t]*[-*\u2022][ \t]+")
+_ASIDE = re.compile(r"\b(?:since|because|as|which|where|so)\b|\((?!or|and)")
+_OF = re.compile(r"\b(?:for|when|if|with|in|at|of|from|on)\s+(?:\$[^$]*\$|\\\(.*?\\\))")
+_MORE = re.compile(r"\$|\\\(|\\\[|=|\b(?:and|or)\s+\S*[0-9]|^\s*(?:[-+/^%\u2212\u00b1\u03c0\u221a]|\*(?!\*))")
+_BOTH = re.compile(r"\b(?:and|or)\b")
+_LINK = re.compile(r"\s*(?:[,;=]|,?\s*\b(?:and|or)\b)\s*")
 _FINAL = re.compile(
     r"\b(?:therefore|thus|hence|so|consequently|finally|final answer|in conclusion|in total)\b", re.IGNORECASE
 )
@@ -37,8 +53,12 @@ _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _IS = re.compile(r"\b(?:is|are|equals?|remains)\b")
 _SIMPLEST = re.compile(r"\s+(?:is|are)(?: already)?(?: in)? (?:its|their|the) simplest (?:radical )?form\b")
 _AND = re.compile(r"[\s,;]*(?:and|or)\s*")
-_COUNT = re.compile(r"(?<![\w.])\\?\$?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?%?)")
-_RESULT = re.compile(r"=\s*\\?\$?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?![\d.]*\s*[-+*/^\\]\s*[\d({])")
+_COUNT = re.compile(
+    r"(?<![\w.])([-\u2212\u2013]?)\\?\$?([-\u2212\u2013]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?%?)"
+)
+_RESULT = re.compile(
+    r"=\s*([-\u2212]?)\\?\$?([-\u2212]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?![\d.]*\s*[-+*/^\\]\s*[\d({])"
+)
 
 _Replacement = str | Callable[[re.Match[str]], str]
 _MARKUP: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
@@ -52,6 +72,8 @@ _MARKUP: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
     (re.compile(r"\\(?=%)|\\[()\[\]]"), ""),
     (re.compile(r"\{,\}"), ","),
     (re.compile("\u2212"), "-"),
+    (re.compile("\u00b2"), "^2"),
+    (re.compile("\u00b3"), "^3"),
     (re.compile("\u00b0"), r"^\\circ"),
     (re.compile(r"((?<=[0-9,])\s(?=\s*[0-9]))|\s+"), lambda space: " " if space[1] else ""),
 )
@@ -124,23 +146,86 @@ def _closes(text: str) -> dict[int, int]:
 
 
 def _hashed(text: str) -> str | None:
-    """Content of the last `#### x` that is the last line or a plain number: other such lines are headings."""
+    """Content of the last `#### x`, if it is the last line or the only plain number: other such lines are headings."""
     matches = list(_HASHES.finditer(text))
     if matches and not text[matches[-1].end() :].strip():
-        return matches[-1][1].strip() or None
-    return next((m[1].strip() for m in reversed(matches) if _PLAIN.fullmatch(normal(m[1]))), None)
+        return _calm(matches[-1][1].strip(), text[: matches[-1].start()]) or None
+    plain = {m[1].strip() for m in matches if _PLAIN.fullmatch(normal(m[1]))}
+    return plain.pop() if len(plain) == 1 else None
 
 
 def _phrased(text: str) -> str | None:
-    """Read what follows the last announcement of an answer, to the end of its sentence, without its decoration."""
-    start = max((phrase.end() for phrase in _ANNOUNCED.finditer(text)), default=len(text))
-    if formula := _MATHS.match(text, start, start + CLOSING):
+    """Read the last announcement that holds a value; a remark, or words alone, only where there is no other."""
+    phrases = list(_ANNOUNCED.finditer(text))
+    for phrase in reversed(phrases):
+        said = _line(text, phrase.end())
+        if not said.strip(" \t\r$*"):
+            return None
+        if _VALUE.search(said) and not _REMARK.match(said):
+            return _announced(text, phrase)
+    return _announced(text, phrases[-1]) if phrases else None
+
+
+def _announced(text: str, phrase: re.Match[str]) -> str | None:
+    """Read what follows an announcement, to the end of its sentence, without its decoration."""
+    start = phrase.end()
+    if "\n" in phrase[0] and (items := _listed(text, start)):
+        return ", ".join(items)
+    if (formula := _MATHS.match(text, start, start + CLOSING)) and not _continued(text, formula):
         return _inside(formula)
-    said = text[start:].partition("\n")[0]
-    said = _SENTENCE_END.split(said, maxsplit=1)[0].strip(" \t\r$*")
+    end = _linked(text, formula) if formula else start
+    said = text[start:end] + _sentence(_line(text, end), text[:start])
+    said = _MATHS.sub(lambda one: _inside(one) or "", said).replace("**", "").strip(" \t\r$*")
     if said[:1].isalpha() and any(map(str.isdigit, said)) and len(_WORDS.findall(said)) >= SENTENCE:
-        return _stated(said, text[:start])
+        return _stated(text[start:end] + _sentence(_line(text, end), text[:start]), text[:start])
     return said if normal(said) else None
+
+
+def _line(text: str, start: int) -> str:
+    return text[start : start + 2 * LONGEST].partition("\n")[0]
+
+
+def _sentence(line: str, before: str) -> str:
+    """Return a line to the end of its first sentence. After "5!" it ends, but where factorials are talked of."""
+    ends = _SENTENCE_END if _FACTORIAL.search(before) else _EXCLAIMED
+    return ends.split(line, maxsplit=1)[0]
+
+
+def _calm(said: str, before: str) -> str:
+    return said if _FACTORIAL.search(before) else re.sub(r"(?<=[0-9A-Za-z)*])!$", "", said)
+
+
+def _listed(text: str, start: int) -> list[str]:
+    """Return what stands behind the bullets of a list that begins there."""
+    starred = text[max(0, start - 2) : start] == "* "
+    items: list[str] = []
+    for line in text[start : start + CLOSING].split("\n"):
+        bullet = _BULLET.match(line)
+        if not (bullet or (starred and not items)):
+            break
+        items.append(_MATHS.sub(lambda one: _inside(one) or "", line[bullet.end() if bullet else 0 :]).strip(" \t\r*."))
+    return items
+
+
+def _continued(text: str, formula: re.Match[str]) -> bool:
+    """Whether a formula is not all that its sentence announces: $3$ or $4$, $x$ = $5$, $5$ million."""
+    if (link := _LINK.match(text, formula.end())) and _MATHS.match(text, link.end(), link.end() + CLOSING):
+        return True
+    if formula[0].rstrip("$)]\\ \n").endswith("."):
+        return False
+    rest = _SENTENCE_END.split(_line(text, formula.end()), maxsplit=1)[0]
+    if wording.changed(rest):
+        return True
+    rest = _ASIDE.split(rest, maxsplit=1)[0]
+    return _MORE.search(rest if _BOTH.search(rest) else _OF.sub("", rest)) is not None
+
+
+def _linked(text: str, formula: re.Match[str]) -> int:
+    """Return where the last of formulas ends that are linked by commas, equals signs or "and", also across lines."""
+    end = formula.end()
+    while (link := _LINK.match(text, end)) and (other := _MATHS.match(text, link.end(), link.end() + CLOSING)):
+        end = other.end()
+    return end
 
 
 def _concluded(text: str) -> str | None:
@@ -159,19 +244,35 @@ def _stated(closing: str, before: str) -> str | None:
         more = _IS.search(closing, formulas[-1].end()) and not _SIMPLEST.match(closing, formulas[-1].end())
         listed = any(_AND.fullmatch(closing, one.end(), other.start()) for one, other in pairwise(formulas[-2:]))
         return None if more or listed else _inside(formulas[-1])
-    return _counted(_BOLD.findall(closing)[-1:], before) or _counted([closing], before)
+    if wording.two_units(closing):
+        return None
+    bold = _BOLD.findall(closing)[-1:]
+    return _counted((bold if any(_COUNT.findall("".join(bold))) else [closing])[0], before)
 
 
-def _counted(closing: list[str], before: str) -> str | None:
-    """Return the number a closing sentence states: its only one, the last result again, or the one after "is"."""
-    numbers = _COUNT.findall("".join(closing))
-    if len(set(numbers)) == 1:
-        return str(numbers[0])
-    result: list[str] = _RESULT.findall(before)[-1:]
-    if set(result) & set(numbers):
+def _counted(closing: str, before: str) -> str | None:
+    """Return the number a closing sentence states: its only one, the last result again, or the one after "is".
+
+    None where that is only a part of an expression (wording.alone).
+    """
+    closing = closing.replace("**", "")
+    numbers = _numbers(closing)
+    if len({number for number, _ in numbers}) == 1:
+        return numbers[-1][0] if numbers[-1][1] else None
+    result = [_signed(one) for one in _RESULT.finditer(before)][-1:]
+    if result and (result[0], True) in numbers:
         return result[0]
-    stated: list[str] = _COUNT.findall(_IS.split("".join(closing))[-1])
-    return stated[0] if len(stated) == 1 and numbers[-1:] == stated else None
+    stated = _numbers(closing, max((verb.end() for verb in _IS.finditer(closing)), default=0))
+    return stated[0][0] if len(stated) == 1 and numbers[-1:] == stated and stated[0][1] else None
+
+
+def _numbers(text: str, start: int = 0) -> list[tuple[str, bool]]:
+    """Return the numbers of a sentence, and whether each is all of its expression."""
+    return [(_signed(one), wording.alone(text, one.start(), one.end())) for one in _COUNT.finditer(text, start)]
+
+
+def _signed(number: re.Match[str]) -> str:
+    return ("-" if number[1] or number[2] else "") + number[3]
 
 
 def _inside(formula: re.Match[str]) -> str | None:

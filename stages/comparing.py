@@ -8,6 +8,7 @@ lines in (`[answer, gold]`), JSON lines out (the outcome; first a line that says
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import sys
@@ -18,9 +19,13 @@ from typing import TextIO
 from math_verify import LatexExtractionConfig, parse, verify
 
 from data.records import Outcome
+from stages import wording
 from stages.answers import matched, normal
 from stages.exact import words
+from stages.exact.certain import understood
 
+_AMBIGUOUS = re.compile(r"\A\s*-?[0-9]+[eE][-+][0-9]+\s*\Z|[0-9] x [0-9]")  # 2e-3 may be 2e less 3, 2 x 3 be 6
+_CLOCK = re.compile(r"(?<![0-9])[0-9]{1,2}:[0-9]{2}(?![0-9])")
 _READER = (LatexExtractionConfig(boxed_match_priority=0),)
 
 
@@ -30,12 +35,22 @@ def compare(answer: str, gold: str) -> Outcome:
     Where neither can be read as mathematics their spelling decides; where only one can, one is torn (a brace has no
     partner) or the letter of a choice that may say the other, or the comparison fails, the outcome is "undecided". The
     gold comes first: `x = 5` matches `5` either way, but an equation that is itself the gold answer does not match its
-    right-hand side.
+    right-hand side. What words may change (stages/wording.py) is undecided, too.
     """
     if not (matched(answer) and matched(gold)):  # of `5} + {3` the reader would take the 5
         return "equal" if _alike(answer, gold) else "undecided"
     if words.lettered(answer, gold):
         return "undecided"
+    answer, gold = (words.marked(text)[1] or text for text in (answer, gold))
+    ours, theirs = (wording.worded(wording.plainly(text)) for text in (answer, gold))
+    if wording.loose(ours) or wording.loose(theirs):
+        return "equal" if _alike(answer, gold) else "undecided"
+    outcome, hedged = _verified(ours, theirs), (wording.worded(answer), wording.worded(gold))
+    doubtful = outcome != "undecided" and _DOUBTS[outcome](*hedged)
+    return "undecided" if doubtful else outcome
+
+
+def _verified(answer: str, gold: str) -> Outcome:
     theirs, ours = list(_read(gold)), list(_read(answer))
     if not theirs and not ours:
         return "equal" if _alike(answer, gold) else "different"
@@ -48,12 +63,40 @@ def compare(answer: str, gold: str) -> Outcome:
     return "equal" if same else "different"
 
 
+def _coincidence(answer: str, gold: str) -> bool:
+    """Whether "equal" rests on letters alone: silent is no product of those of listen, 12 apples are no 12 oranges."""
+    spelled = all(map(wording.only_words, (answer, gold))) and not _alike(answer, gold)
+    return spelled or wording.other_things(answer, gold)
+
+
+def _misread(answer: str, gold: str) -> bool:
+    """Whether "different" may rest on words taken for products of letters, or on what one side leaves out."""
+    ours, theirs = wording.words(answer), wording.words(gold)
+    if bool(ours) != bool(theirs) or (
+        wording.shared(ours, theirs) and (ours != theirs or not re.search("[0-9]", answer + gold))
+    ):
+        return True
+    if any(wording.in_degrees(text) or _AMBIGUOUS.search(text) for text in (answer, gold)):
+        return True
+    if bool(_CLOCK.search(answer)) != bool(_CLOCK.search(gold)):
+        return True
+    return (
+        (words.nothing(answer) and words.nothing(gold))
+        or understood(answer, gold)
+        or understood(wording.brief(answer), wording.brief(gold))
+    )
+
+
+_DOUBTS = {"equal": _coincidence, "different": _misread}
+
+
 def _alike(answer: str, gold: str) -> bool:
     return normal(answer).casefold() == normal(gold).casefold()
 
 
 @lru_cache(maxsize=64)  # a problem's solutions come together, and share its gold answer
 def _read(answer: str) -> tuple[object, ...]:
+    answer = answer.replace("\u00b2", "^{2}").replace("\u00b3", "^{3}")
     return tuple(parse(f"\\boxed{{{answer}}}", _READER, fallback_mode="no_fallback", parsing_timeout=None))
 
 

@@ -24,6 +24,10 @@ from stages.answers import extract, normal
         (r"open { and \boxed{6} }}", "6"),
         (r"\boxed{1} #### 2", "1"),
         (r"\boxedsomething{3} The answer is 2.", "2"),
+        ("\\boxed{5}\n\nNote: \\boxed, as asked", "5"),
+        ("\\boxed{5}\n\nNote: \\boxed as asked", "5"),
+        ("\\boxed x+1", "x+1"),
+        ("\\boxed 5cm", "5cm"),
     ],
 )
 def test_the_last_closed_box_is_the_answer(text: str, answer: str) -> None:
@@ -90,6 +94,136 @@ def test_a_closing_sentence_is_read_only_where_it_states_one_thing(text: str, an
 
 
 @pytest.mark.parametrize(
+    "remark",
+    [
+        "Check: 40+2=42, so the answer is consistent with the conditions.",
+        "So the answer is positive, as expected.",
+        "The answer is positive since 42 > 0.",
+        "This answer is an integer, as required.",
+        "This answer is in the form a/b.",
+        "So our answer is complete.",
+        "The answer is also correct.",
+    ],
+)
+def test_a_later_remark_replaces_no_answer(remark: str) -> None:
+    assert extract(f"So the answer is 42.\n\n{remark}") == "42"
+    assert extract(f"So the answer is $42$. {remark}") == "42"
+
+
+def test_the_last_announcement_of_a_value_is_read_or_nothing() -> None:
+    assert extract("The answer is yes. Why? The answer is no.") == "no"
+    assert extract("The answer is 42, so the answer is (B).") == "(B)"
+    assert extract("The answer is 2. The answer is negative 5.") == "negative 5"
+    assert extract("The answer is 42. The answer is") is None
+    assert extract("The answer is 42. The answer is that 3 of the 5 are left.") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is $3$ or $4$.", "3 or 4"),
+        ("The answer is \\(3\\) or 4.", "3 or 4"),
+        ("Answer: $(-1, 2)$ and $(3, 4)$", "(-1, 2) and (3, 4)"),
+        ("The answer is $x$ = $5$.", "x = 5"),
+        ("The answer is $x=3$, $y=4$.", "x=3, y=4"),
+        ("Answer: $10$ - $3$ = $7$", "10 - 3 = 7"),
+        ("The answer is:\n\\[ x=3 \\]\nor\n\\[ x=4 \\]", "x=3\nor\nx=4"),
+        ("The answer is $3$ if $n$ is even and $4$ if $n$ is odd.", "3 if n is even and 4 if n is odd"),
+        ("The answer is $5$ dollars and $20$ cents.", "5 dollars and 20 cents"),
+        ("The answer is $12$ million.", "12 million"),
+        ("The answer is $50$%.", "50%"),
+        ("The answer is $12$, since $3*4=12$.", "12"),
+        ("The answer is $12$ (since $3*4=12$).", "12"),
+        ("The answer is $12$ for $n=3$.", "12"),
+        ("The answer is $12$ and it is unique.", "12"),
+        ("The answer is $12.$ Note that $x=3$ and $y=4$.", "12"),
+        ("The answer is **$12$** eggs.", "12"),
+    ],
+)
+def test_an_announcement_of_several_formulas_is_read_whole(text: str, answer: str) -> None:
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("So the answer is 5!", "5"),
+        ("**Answer: 42!**", "42"),
+        ("The answer is 42! I hope it helps.", "42"),
+        ("#### 5!", "5"),
+        ("The answer is 5!.", "5!"),
+        ("There are 5! = 120 ways. So the answer is 5!", "5!"),
+        ("It is a factorial, so the answer is 5!", "5!"),
+    ],
+)
+def test_an_exclamation_is_no_factorial(text: str, answer: str) -> None:
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("#### 1\nfoo\n#### 2\nbar\nThe answer is 42.", "42"),
+        ("#### 2\nfoo\n#### 2\nbar", "2"),
+        ("Final Answer:\n- 42", "42"),
+        ("Final Answer:\n* 42", "42"),
+        ("Final Answer:\n-42", "-42"),
+        ("Answer: - 42", "- 42"),
+        ("Final Answer:\n- x = 1\n- $x = 2$", "x = 1, x = 2"),
+        ("**Final Answer:**\n* 42\n* 43", "42, 43"),
+    ],
+)
+def test_headings_and_bullets_are_no_answers(text: str, answer: str) -> None:
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Therefore, the temperature is \u22125 degrees.", "-5"),
+        ("Therefore, the temperature is \u20135 degrees.", "-5"),
+        ("Therefore, the profit is -$20.", "-20"),
+        ("Therefore, the profit is \u2212$20.", "-20"),
+        ("Therefore, the profit is $-20.", "-20"),
+        ("3 - 8 = -$5. So she has 2 debts, -$5 in all.", "-5"),
+        ("So the length is 12cm.", "12"),
+        ("So 4Z = 4 ounces of oil.", "4"),
+        ("So they cost $50 more than ours.", "50"),
+        ("So she walks 34 hours in all in 34 days.", "34"),
+        ("Therefore the 5-digit number is 12345.", "12345"),
+        ("So there are 10 (ten) of them.", "10"),
+        ("So there are 5!", "5"),
+        *(
+            (f"Therefore, {said}.", None)
+            for said in (
+                "the area is 25\u03c0 square centimeters",
+                "the area is **25\u03c0** for 5 circles",
+                "the derivative is 6x",
+                "x = sqrt(2)",
+                "x = \u221a2",
+                "the sum is n^2",
+                "the vertex is (2, 2)",
+                "x<5",
+                "x \u2265 5",
+                "x = \u00b15",
+                "the population is 2 million",
+                "there are 3 dozen eggs",
+                "there are 3 and a half pies",
+                "the temperature is negative 5",
+                "it is 5 degrees below zero",
+                "it takes 1 hour and 30 minutes",
+                "90 - 60 = 30. So it takes 1 hour and 30 minutes",
+                "it is 3 + 4i",
+                "it is 3 + i",
+            )
+        ),
+    ],
+)
+def test_a_number_is_never_cut_out_of_its_expression(text: str, answer: str | None) -> None:
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
     "text", ["", " \n", "no end", "#### ", "A:", "The answer is", "The answer is:\n\n\\[\n\\boxed", "\x00"]
 )
 def test_no_answer_is_none(text: str) -> None:
@@ -131,6 +265,10 @@ HOSTILE = [
     " ",
     "\n",
     "Therefore \\(",
+    "answer is $3$ or ",
+    "answer is yes ",
+    "answer is\n- ",
+    "answer is 5! ",
 ]
 HOSTILE += [
     "$",

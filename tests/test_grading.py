@@ -282,7 +282,7 @@ def test_gsm8k_solutions_are_graded_as_their_file_says(shared_data: Path) -> Non
     assert len(graded) == 5276
     assert agreement(graded) == 1.0
     assert agreement([pair for pair in graded if pair[0] != "undecided"]) == 1.0
-    assert sum(outcome == "undecided" for outcome, _ in graded) <= 11
+    assert sum(outcome == "undecided" for outcome, _ in graded) <= 12  # 11 state none, one states "10+John's age"
 
 
 @pytest.mark.slow

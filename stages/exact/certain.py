@@ -16,6 +16,7 @@ from stages.exact.forms import Based, Chain, Equation, Form, Row, Scalar
 from stages.exact.intervals import end, interval, plain
 from stages.exact.reading import readings
 from stages.exact.scalars import Decision, sole_letter
+from stages.wording import compound, worded
 
 MANY = 40  # items of a collection
 
@@ -24,10 +25,27 @@ def decide(answer: str, gold: str) -> Decision:
     r"""Decide what is certain about two raw answers; None where nothing is. Of `\textbf{(B)}~7` both parts answer."""
     (ours, said), (theirs, asked) = words.marked(answer), words.marked(gold)
     letter = words.spelled(ours or normal(said), theirs or normal(asked)) if ours or theirs else None
-    return letter or (_decide(said, asked) if said and asked else None)
+    return letter or (_decide(worded(said), worded(asked)) if said and asked else None)
+
+
+def understood(answer: str, gold: str) -> bool:
+    """Whether what one side leaves out may make the two equal: a unit and its conversion, letters that may be units."""
+    pairs = [(left, right) for left in readings(answer) for right in readings(gold)]
+    return any(_understood(left, right) for left, right in pairs)
+
+
+def _understood(ours: Form, theirs: Form) -> bool:
+    if not isinstance(ours, Scalar) or not isinstance(theirs, Scalar):
+        return False
+    try:
+        return scalars.convertible(ours, theirs) or scalars.understood(ours, theirs)
+    except Unclear:
+        return False
 
 
 def _decide(answer: str, gold: str) -> Decision:
+    if compound(answer) or compound(gold):
+        return words.spelled(normal(answer), normal(gold))
     ours, theirs = readings(answer), readings(gold)
     outcomes = {
         None if _misprint(answer, left, gold, right) else _compare(left, right) for left in ours for right in theirs

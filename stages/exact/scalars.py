@@ -3,6 +3,8 @@
 Two readings that would decide otherwise leave it open: a rounding, a unit left out, a letter that may be a unit.
 """
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 
 from data.records import Outcome
@@ -34,7 +36,33 @@ _POINTS = (3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0, 31.0)
 
 
 def compare(ours: Scalar, theirs: Scalar) -> Decision:
-    """Compare two values with their units. Raises Unclear."""
+    """Compare two values with their units. Raises Unclear.
+
+    A word of scale is a factor, unless it may be understood on the other side: 2 million, where millions are asked for.
+    """
+    if not (_scaled(ours) or _scaled(theirs)):
+        return _measures(ours, theirs)
+    outcome = _measures(_multiplied(ours), _multiplied(theirs))
+    if outcome == "different" and _measures(_unscaled(ours), _unscaled(theirs)) != "different":
+        return None
+    return outcome
+
+
+def _scaled(scalar: Scalar) -> list[str]:
+    return [name for name, _ in scalar.unit if SIZES.get(name.removeprefix(MARK), "")[:1] == ("scale",)]
+
+
+def _unscaled(scalar: Scalar) -> Scalar:
+    scales = _scaled(scalar)
+    return replace(scalar, unit=tuple(pair for pair in scalar.unit if pair[0] not in scales))
+
+
+def _multiplied(scalar: Scalar) -> Scalar:
+    factors = [SIZES[name.removeprefix(MARK)][1] ** power for name, power in scalar.unit if name in _scaled(scalar)]
+    return replace(_unscaled(scalar), value=scalar.value * constant(math.prod(factors)))
+
+
+def _measures(ours: Scalar, theirs: Scalar) -> Decision:
     rounded = ours.rounded or theirs.rounded
     if ours.unit == theirs.unit:
         return _values(ours.value, theirs.value, rounded=rounded)
@@ -56,14 +84,41 @@ def _unitless(ours: Scalar, theirs: Scalar, *, rounded: bool) -> Decision:
         return outcome
     if len(with_unit.unit) > 1 or PI in atoms(ours.value, theirs.value):
         return None
+    return None if convertible(with_unit, bare) else outcome
+
+
+def convertible(ours: Scalar, theirs: Scalar) -> bool:
+    """Whether only one value has a unit that is known, and a conversion of it may give the other. Raises Unclear."""
+    with_unit, bare = (ours, theirs) if ours.unit else (theirs, ours)
+    if bare.unit or len(with_unit.unit) != 1 or not _known(with_unit.unit):
+        return False
     ((name, power),) = with_unit.unit
     kind, size = SIZES[name.removeprefix(MARK)]
-    for other, factor in SIZES.values():
-        if other == kind and factor != size:
-            converted = with_unit.value * constant(size / factor) ** power
-            if _values(converted, bare.value, rounded=True) != "different":
-                return None
-    return outcome
+    factors = {factor for other, factor in SIZES.values() if other == kind} | {Fraction(1)}
+    converted = (with_unit.value * constant(size / factor) ** power for factor in factors - {size})
+    return any(_values(value, bare.value, rounded=True) != "different" for value in converted)
+
+
+def understood(ours: Scalar, theirs: Scalar) -> bool:
+    """Whether a value is the other but for letters that may be units, or thousands."""
+    with_letters, bare = (ours, theirs) if letters(atoms(ours.value)) else (theirs, ours)
+    found = unit_letters(with_letters.value)
+    if found is None or ours.unit or theirs.unit or letters(atoms(bare.value)):
+        return False
+    size, names = found
+    sizes = [size, size * 1000] if names == {"k"} else [size]
+    return any(_values(constant(one), bare.value, rounded=True) != "different" for one in sizes)
+
+
+def unit_letters(value: Value) -> tuple[Rational, set[str]] | None:
+    """Return the number before letters that all may be units, and the letters."""
+    if value.below != ONE or len(value.above) != 1:
+        return None
+    ((monomial, c),) = value.above.items()
+    names = {name for name, _ in monomial}
+    if monomial == (("k", 1),) and isinstance(c, int) and abs(c) > 1:
+        return c, names
+    return (c, names) if names <= _UNIT_LETTERS and any(power > 0 for _, power in monomial) else None
 
 
 def _known(unit: Monomial) -> bool:
@@ -87,9 +142,7 @@ def _values(ours: Value, theirs: Value, *, rounded: bool) -> Decision:
     if free := letters(names):
         differ = not _open(ours, theirs, names) and (_unlike if rounded else _unequal)(ours, theirs, names, free)
         return "different" if differ else None
-    if rounded:
-        return "different" if INFINITY not in names and _beyond_rounding(ours, theirs) else None
-    if _unequal(ours, theirs, names, set()):
+    if (_beyond_rounding(ours, theirs) and INFINITY not in names) if rounded else _unequal(ours, theirs, names, set()):
         return "different"
     return "equal" if identical(ours, theirs) else None
 
@@ -130,7 +183,7 @@ def _open(ours: Value, theirs: Value, names: set[str]) -> bool:
     if len(left) == len(right) and left != right:
         return True
     free = left | right
-    if not (left and right) and any(sole_letter(value, coefficient=True) in _UNIT_LETTERS for value in (ours, theirs)):
+    if not (left and right) and any(map(unit_letters, (ours, theirs))):
         return True
     if any((sole_letter(value) or "a").isupper() for value in (ours, theirs)):
         return True
@@ -138,9 +191,9 @@ def _open(ours: Value, theirs: Value, names: set[str]) -> bool:
     return any(name[0] in arbitrary for name in free) or (PI in atoms(ours) & atoms(theirs) and bool(free & _COUNTERS))
 
 
-def sole_letter(value: Value, *, coefficient: bool = False) -> str | None:
-    """Return the letter that is the whole value, or all of it but a coefficient."""
+def sole_letter(value: Value) -> str | None:
+    """Return the letter that is the whole value."""
     if value.below != ONE or len(value.above) != 1:
         return None
     ((monomial, c),) = value.above.items()
-    return monomial[0][0] if len(monomial) == 1 and (coefficient or (c == 1 and monomial[0][1] == 1)) else None
+    return monomial[0][0] if len(monomial) == 1 and c == 1 and monomial[0][1] == 1 else None

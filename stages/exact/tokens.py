@@ -18,13 +18,15 @@ _SPACE = (
 )
 _NUMBER = (
     r"[1-9][0-9]{0,2}(?:(?:,|\{,\}|,\\! ?)[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
-    r"|[1-9][0-9]{0,2}(?: 000)+(?![0-9])|(?:(?:1|[0-9]+\.[0-9]+)[eE][-+]?|[0-9]+[eE])[0-9]{1,3}(?![0-9.])"
+    r"|[1-9][0-9]{0,2}(?: 000)+(?![0-9])"
+    r"|(?:(?:1|[0-9]+\.[0-9]+)[eE][-+]?|[0-9]+[eE]|[0-9]+[eE][-+](?=0))[0-9]{1,3}(?![0-9.])"
     r"|(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![eE][-+][0-9])"  # 2e-3 may be 2e less 3
 )
 _TOKEN = re.compile(
     rf"(?P<box>\\boxed\{{)|(?P<row>\\\\)|(?P<space>{_SPACE})|(?P<number>{_NUMBER})|(?P<word>[a-zA-Z]+)"
     r"|\\begin\{(?P<begin>[pb]matrix)\}|\\end\{(?P<end>[pb]matrix)\}"
     r"|\\(?:text|textbf|textit|textrm|mathrm|mbox)\s?\{(?P<text>[^{}]*)\}"
+    r"|(?P<warmth>(?:\^\s?\{?\s?\\circ\s?\}?|\^?\{?°\}?)\s*(?:\\(?:text|mathrm)\s?\{\s?)?[CF](?![A-Za-z])\}?)"
     r"|\\(?P<command>[a-zA-Z]+)|(?P<sign>\\[{}%$]|[<>]=|[-+*/^_=<>≤≥(){}\[\],;!%&−×·°π∞±])"
 )
 _PLAIN = {
@@ -53,6 +55,7 @@ def tokens(text: str) -> list[Token]:
     """Return the tokens of an answer. Raises Unclear."""
     if text.count("$") - text.count(r"\$") & 1:
         text = text.replace("$", r"\$")  # one alone is no delimiter
+    text = text.replace("²", "^{2}").replace("³", "^{3}")
     found: list[Token] = []
     at = depth = 0
     boxes: list[bool] = []  # for every open brace, whether it is that of a box, which changes nothing
@@ -81,10 +84,10 @@ def _read(kind: str, spelling: str) -> list[Token]:
         return [(kind, spelling if spelling.isdigit() else re.sub(r"[^-+.0-9eE]", "", spelling))]
     if kind == "word":
         return _word(spelling)
-    if kind == "text":
-        return [(",", "")] if spelling.strip() in _AND else [(kind, spelling)]
-    if kind in {"begin", "end", "row"}:
-        return [(kind, spelling)]
+    if kind == "warmth":
+        return [("text", "celsius" if "C" in spelling else "fahrenheit")]
+    if kind in {"text", "begin", "end", "row"}:
+        return [(",", "")] if kind == "text" and spelling.strip() in _AND else [(kind, spelling)]
     plain = _PLAIN.get(spelling, spelling)
     if plain in _FUNCTIONS:
         return [("function", plain)]
@@ -98,7 +101,7 @@ def _word(word: str) -> list[Token]:
     if word in _AND:
         return [(",", "")]
     if word in {"pi", "sqrt"}:
-        return [(_PLAIN.get(word, word), word)]
+        return [(_PLAIN.get(word, word),) * 2]
     if is_unit(word) or ORDINAL.fullmatch(word):
         return [("text", word)]
     if len(word) > 2 or word.lower() in _WORDS:

@@ -28,6 +28,7 @@ _SIZES: dict[str, dict[str, str]] = {
         "day": "86400",
         "week": "604800",
     },
+    "calendar": {"month": "1", "year yr": "12"},
     "mass": {
         "g gram": "1",
         "mg milligram": "0.001",
@@ -37,9 +38,19 @@ _SIZES: dict[str, dict[str, str]] = {
     },
     "volume": {"L l liter litre": "1", "mL ml milliliter millilitre": "0.001"},
     "count": {"unit": "1"},
-    "money": {"dollar": "1", "cent": "0.01"},
+    "money": {"dollar usd": "1", "cent": "0.01"},
     "angle": {"\u00b0 deg degree": "1"},
+    "warmth": {"celsius": "1"},
+    "heat": {"fahrenheit": "1"},  # another kind: what the one is in the other is no factor
     "share": {"% percent": "0.01"},
+    "scale": {
+        "dozen": "12",
+        "hundred": "100",
+        "thousand": "1000",
+        "million": "1000000",
+        "billion": "1000000000",
+        "trillion": "1000000000000",
+    },
 }
 _NAMES = {name: names.split()[0] for sizes in _SIZES.values() for names in sizes for name in names.split()}
 SIZES = {
@@ -58,6 +69,13 @@ def unit(words: str) -> tuple[str, int]:
     name = match[2] if len(match[2]) < 3 else match[2].lower()  # Mg is not mg
     known = _NAMES.get(name) or (len(name) > 3 and _NAMES.get(name.removesuffix("s")))
     return MARK + (known or name), _POWERS.get(match[1] or "", 1)
+
+
+def named(words: str) -> bool:
+    """Whether words are names of units and no other letters: sq units, km/h; a letter alone may be anything."""
+    parts = re.findall("[A-Za-z]+", words)
+    known = all(part in _POWERS or part == "per" or unit(part)[0].removeprefix(MARK) in SIZES for part in parts)
+    return known and (max(map(len, parts), default=0) > 1 or (len(parts) == 2 and "/" in words))
 
 
 def is_unit(word: str) -> bool:

@@ -11,9 +11,18 @@ from stages.exact.scalars import Decision
 
 FAR = 0.01  # relative: a number in words that is so far from a value is no rounding of it
 
-_CHOICE = re.compile(r"([A-Z])|\(([A-Z])\)(?:(?:[A-Za-z]{2}|[0-9]).*)?", re.DOTALL)
-_MARKED = re.compile(r"[\s$]*\\(?:text(?:bf|it|rm)?|math(?:bf|rm)|mbox)\s?\{\s*\(([A-Z])\)\s*\}(?:\\[,;:! ]|[\s~])*")
-_LETTER = re.compile(r"\(?([A-J])\)?")
+_CHOICE = re.compile(
+    r"(?:[Oo]ption|[Cc]hoice|[Ll]etter)?(?:([A-Z])\)?|\(([A-Z])\)(?:(?:[A-Za-z]{2}|[0-9])(?:(?!\([A-Z]\)).)*)?)",
+    re.DOTALL,
+)
+_MARKED = re.compile(
+    r"[\s$]*(?:\\(?:text(?:bf|it|rm)?|math(?:bf|rm)|mbox)\s?\{\s*\(([A-Z])\)\s*\}(?:\\[,;:! ]|[\s~])*"
+    r"|(?:\(([A-Ja-j])\)|([A-J])[).:]|([a-j])\))[\s~]+(?=-?[A-Za-z0-9$]|\\(?:[dt]?frac|sqrt|text|\$|\())"
+    r"(?!.*(?:\([A-Ja-j]\)|\b[A-J][).:]|\b[a-j]\))))",
+    re.DOTALL,
+)
+_LETTER = re.compile(r"(?:[Oo]ption|[Cc]hoice|[Ll]etter)?\(?([A-J])\)?")
+_LED = re.compile(r"(yes|no|true|false)[,.;:\u2013\u2014](?!(?:yes|no|true|false)\b).+", re.IGNORECASE | re.DOTALL)
 _EXCLUSIVE = (
     {"yes", "no"},
     {"true", "false"},
@@ -21,7 +30,8 @@ _EXCLUSIVE = (
     {"circle", "ellipse", "parabola", "hyperbola"},
 )
 _NOTHING = re.compile(
-    r"\\text\{\s*(?:none|no (?:real |such |integer )*(?:solutions?|integers?|numbers?|values?))\.?\s*\}", re.IGNORECASE
+    r"(?:\\text\{)?\s*(?:none|no (?:real |such |integer )*(?:solutions?|integers?|numbers?|values?))\.?\s*\}?",
+    re.IGNORECASE,
 )
 _CLOCK = re.compile(r"([0-9]{1,2})(?::?([0-9]{2}))?([ap])\.?m", re.IGNORECASE)
 _PHRASE = re.compile(r"\\text\{([A-Za-z0-9 ,.'-]+)\}|([A-Za-z ,.'-]+)")
@@ -36,7 +46,8 @@ _VALUED = re.compile(  # words that begin so may say a number
 
 
 def spelled(ours: str, theirs: str) -> Decision:
-    """Compare two answers in their canonical spelling."""
+    """Compare two answers in their canonical spelling; of "yes, since 3 > 2" the yes answers."""
+    ours, theirs = (match[1] if (match := _LED.fullmatch(text)) else text for text in (ours, theirs))
     if ours.casefold() == theirs.casefold() and (ours == theirs or (len(ours) > 1 and ours.isalpha())):
         return "equal" if ours else None
     if (left := _CHOICE.fullmatch(ours)) and (right := _CHOICE.fullmatch(theirs)):
@@ -50,9 +61,9 @@ def spelled(ours: str, theirs: str) -> Decision:
 
 
 def marked(answer: str) -> tuple[str | None, str]:
-    r"""Return the letter that a choice is marked with, as in `\textbf{(B)}~7`, and what else is said."""
+    r"""Return the letter that a choice is marked with, as in `\textbf{(B)}~7` and (B) 7, and what else is said."""
     match = _MARKED.match(answer)
-    return (match[1], answer[match.end() :]) if match else (None, answer)
+    return (match[match.lastindex or 0].upper(), answer[match.end() :]) if match else (None, answer)
 
 
 def lettered(ours: str, theirs: str) -> bool:
