@@ -3,7 +3,6 @@
 Names are given, or guessed from common ones. A value that cannot be used is told with its reason, never guessed at.
 """
 
-import difflib
 import hashlib
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from data import steps
-from data.errors import SettingError, SourceError
+from data.errors import SettingError, SourceError, nearest
 from data.records import Given, Problem
 from data.schema import clean
 
@@ -254,5 +253,5 @@ def _columns(chosen: Mapping[str, tuple[str, ...]]) -> Columns:
 
 
 def _nearest(name: str, among: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, among, 1, 0.5)
-    return (f"did you mean {close[0]!r}? " if close else "") + f"there are: {', '.join(among)}"
+    meant = nearest(name, among)
+    return (f"did you mean {meant!r}? " if meant else "") + f"there are: {', '.join(among)}"

@@ -10,6 +10,14 @@ PipelineError
     └── Refused       for good: the same ask will always fail
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """Return what was probably meant by a name that does not exist; None where nothing is like it."""
+    return next(iter(difflib.get_close_matches(name, names, 1, cutoff)), None)
+
 
 class PipelineError(Exception):
     """Base of all errors raised on purpose; the command line prints it without a traceback."""

@@ -28,12 +28,17 @@ def rows(path: Path) -> Iterator[Numbered]:
     Raises SourceError for a missing file, an unknown suffix, text that is not UTF-8 and what does not parse.
     """
     read = reader(path)
-    if not path.is_file():
-        raise SourceError(f"{path}: there is no such file")
+    check(path)
     try:
         yield from read(path)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
+
+
+def check(path: Path) -> None:
+    """Raise SourceError where there is no such file."""
+    if not path.is_file():
+        raise SourceError(f"{path}: there is no such file")
 
 
 def reader(path: Path) -> Callable[[Path], Iterator[Numbered]]:

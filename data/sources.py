@@ -4,7 +4,6 @@ What concerns the whole source is an error before the run; what concerns one row
 training sets known by name are freed of what models are measured on.
 """
 
-import difflib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any, Final
 from data import files
 from data.columns import Names
 from data.decontaminate import Index
-from data.errors import SettingError, SourceError
+from data.errors import SettingError, SourceError, nearest
 from data.gather import Loaded, Reject, gather
 from data.hub import opened
 from data.registry import EVALUATION, TABLE, Hub, Made
@@ -77,12 +76,15 @@ def load(
 
 def known(name: str) -> None:
     """Raise SourceError where `name` cannot be a source at all; nothing is fetched or read."""
-    if name not in TABLE and Path(name).suffix.lower() not in files.SUFFIXES:
-        if Path(name).is_file():
-            files.reader(Path(name))  # refuses it by its suffix
-        _named(name)
-    if name not in TABLE and Path(name).suffix.lower() in files.SUFFIXES and not Path(name).exists():
-        raise SourceError(f"{name}: there is no such file")
+    path = Path(name)
+    if name in TABLE:
+        return
+    if path.suffix.lower() in files.SUFFIXES:
+        files.check(path)
+        return
+    if path.is_file():
+        files.reader(path)  # refuses it by its suffix
+    _named(name)
 
 
 def _without(source: str, settings: Mapping[str, object]) -> None:
@@ -95,8 +97,8 @@ def _without(source: str, settings: Mapping[str, object]) -> None:
 def _named(name: str) -> Hub:
     if Path(name).is_dir() or _HUB_ID.fullmatch(name):
         return Hub(name)
-    known, near = ", ".join(TABLE), difflib.get_close_matches(name, TABLE, 1, 0.7)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    known, near = ", ".join(TABLE), nearest(name, TABLE, 0.7)
+    meant = f" (did you mean {near!r}?)" if near else ""
     raise SourceError(
         f"no dataset {name!r}{meant}: give one of {known}, a file such as path/to/file.jsonl, or owner/name"
     )

@@ -3,7 +3,6 @@
 An unknown, mistyped or contradictory setting is an error before anything starts, with the nearest name.
 """
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -12,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from data.errors import SettingError
+from data.errors import SettingError, nearest
 from pipeline.engines.address import address
 from pipeline.engines.scripted import Script
 from pipeline.settings import ENGINES, Recipe
@@ -259,5 +258,5 @@ def _inside(model: Any, part: str | int) -> Any:
 
 
 def _near(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+    meant = nearest(name, names)
+    return f"; did you mean {meant!r}?" if meant else f"; there are {', '.join(names)}"

@@ -99,12 +99,12 @@ def matched(text: str) -> bool:
     return len(braces) == 2 * len(_closes(text))
 
 
-def gradable(gold: str | None) -> bool:
+def gradable(gold: str) -> bool:
     """Whether anything but the same spelling could equal a gold answer: it is no torn LaTeX, says something, is short.
 
     Graded with another, every rollout would be undecided, and all would be paid for.
     """
-    if gold is None or len(gold) > LONGEST or not matched(gold):
+    if len(gold) > LONGEST or not matched(gold):
         return False
     return any(char.isalnum() or char in "{}" or not char.isascii() for char in gold)  # \{\} is the empty set
 

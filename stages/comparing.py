@@ -23,6 +23,7 @@ from stages import wording
 from stages.answers import matched, normal
 from stages.exact import words
 from stages.exact.certain import understood
+from stages.exact.tokens import raised
 
 _AMBIGUOUS = re.compile(r"\A\s*-?[0-9]+[eE][-+][0-9]+\s*\Z|[0-9] x [0-9]")  # 2e-3 may be 2e less 3, 2 x 3 be 6
 _CLOCK = re.compile(r"(?<![0-9])[0-9]{1,2}:[0-9]{2}(?![0-9])")
@@ -96,8 +97,7 @@ def _alike(answer: str, gold: str) -> bool:
 
 @lru_cache(maxsize=64)  # a problem's solutions come together, and share its gold answer
 def _read(answer: str) -> tuple[object, ...]:
-    answer = answer.replace("\u00b2", "^{2}").replace("\u00b3", "^{3}")
-    return tuple(parse(f"\\boxed{{{answer}}}", _READER, fallback_mode="no_fallback", parsing_timeout=None))
+    return tuple(parse(f"\\boxed{{{raised(answer)}}}", _READER, fallback_mode="no_fallback", parsing_timeout=None))
 
 
 def _serve(questions: TextIO, replies: TextIO, memory: int, deadline: float) -> None:

@@ -5,7 +5,6 @@ start the first step. "blank", "newline", "sentence" and "marker" never cut insi
 display maths ("sentence" nor inside inline maths). What is never closed protects nothing. All is linear in the text.
 """
 
-import difflib
 import re
 from bisect import bisect_right
 from collections import defaultdict
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
-from data.errors import SettingError
+from data.errors import SettingError, nearest
 
 Tokenize = Callable[[str], Iterable[int]]
 
@@ -118,8 +117,8 @@ def named(spec: str, tokenize: Tokenize | None = None) -> Splitter:
         wanted = "a number above 0, as in tokens:64" if kind == "tokens" else "a pattern, as in regex:;\\s*"
         raise SettingError(f"split = {spec!r}: {kind} takes {wanted}")
     if spec not in NAMED:
-        near = difflib.get_close_matches(kind, [*NAMED, "tokens", "regex"], n=1, cutoff=0.5)
-        there = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMED)}, tokens:N, regex:PATTERN"
+        meant = nearest(kind, [*NAMED, "tokens", "regex"])
+        there = f"did you mean {meant!r}?" if meant else f"there are {', '.join(NAMED)}, tokens:N, regex:PATTERN"
         raise SettingError(f"split = {spec!r} is unknown; {there}")
     return NAMED[spec]
 

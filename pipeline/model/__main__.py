@@ -11,7 +11,7 @@ from pipeline.model import card, sampled, vocabulary
 from pipeline.model.export import export
 from pipeline.model.train import Training
 
-STEPS = 14_000  # in all: an hour and three quarters of two cores
+STEPS = 14_000  # in all: about two hours of two cores, more of slow ones (docs/decisions/002)
 ROUND = 400  # steps between exports, and between looks at the model's own solutions
 READY = 0.6  # of the steps: before, its solutions are not worth judging
 SENSIBLE = 0.2  # of its solutions must be right: judging babble teaches nothing

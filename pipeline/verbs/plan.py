@@ -40,7 +40,7 @@ def plan(options: argparse.Namespace) -> int:
     if "GPU hours" not in lines[0]:
         print("for GPU hours, give RATE=..., or --rate: the tokens a second that a GPU writes")
     if "money" not in lines[0]:
-        print("for money, make the pilot with budget.prices (docs/cluster.md)")
+        print("for money, give the pilot's recipe budget.prices: of a million tokens read and written, by engine")
     if len(lines) == 1:
         print("a pilot with completer.plan=exhaustive tells of the other plans, too")
     return 0

@@ -51,11 +51,16 @@ _WORDS = {
 _DEPTH = {"(": 1, "[": 1, "\\{": 1, ")": -1, "]": -1, "\\}": -1}
 
 
+def raised(text: str) -> str:
+    """Return a text with its squares and cubes in LaTeX."""
+    return text.replace("²", "^{2}").replace("³", "^{3}")
+
+
 def tokens(text: str) -> list[Token]:
     """Return the tokens of an answer. Raises Unclear."""
     if text.count("$") - text.count(r"\$") & 1:
         text = text.replace("$", r"\$")  # one alone is no delimiter
-    text = text.replace("²", "^{2}").replace("³", "^{3}")
+    text = raised(text)
     found: list[Token] = []
     at = depth = 0
     boxes: list[bool] = []  # for every open brace, whether it is that of a box, which changes nothing
