@@ -18,7 +18,7 @@ from data.records import Labelled, Outcome
 from pipeline import recipe, synth
 from pipeline.crew import Crew
 from pipeline.engines.scripted import Scripted
-from stages import solve
+from stages import learning, solve
 from stages.exact.certain import decide
 
 WORLDS = ((0.93, 0.02), (0.93, 0.0), (0.85, 0.02), (0.75, 0.02))  # a step is right, a step after a slip mends it
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     found: dict[tuple[tuple[float, float], str], list[Measured]] = {}
     for world in WORLDS:
-        prior = fit.inline(fit.fit(list(fit.seen(label(world, EXHAUSTIVE, PILOT, options.problems)))))
+        prior = fit.inline(learning.fit(list(learning.seen(label(world, EXHAUSTIVE, PILOT, options.problems)))))
         for name, settings in PLANS.items():
             runs = [label(world, (prior, *settings), seed, options.problems) for seed in range(options.seeds)]
             found[world, name] = [measured(rows, _truth) for rows in runs]

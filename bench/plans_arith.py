@@ -22,7 +22,7 @@ from pipeline import recipe, synth
 from pipeline.crew import Crew
 from pipeline.engines.embedded import Embedded
 from pipeline.memory import Remembering
-from stages import solve
+from stages import learning, solve
 
 START = 30_000_000  # number of the first problem: far from what anything else uses
 AT_ONCE = 64  # solutions
@@ -47,7 +47,7 @@ async def measure(pilot: int, count: int, errors: Sequence[float], *, sequential
         embedded = Embedded()
         engine = Remembering(embedded, embedded.model, ledger)
         first = await label(problems[:pilot], engine, plans.EXHAUSTIVE)
-        prior, passed = fit.fit(list(fit.seen(first))), fit.passed(map(schema.row, first))
+        prior, passed = learning.fit(list(learning.seen(first))), fit.passed(map(schema.row, first))
         print("\n".join(fit.lines(prior, passed)))
         asked = _sequential(errors, fit.inline(prior), fit.inline(prior, passed))
         fixed = {} if sequential else {name: plans.PLANS[name] for name in ("exhaustive", "bisect", "confirm")}

@@ -18,6 +18,7 @@ from data.places import Place
 from data.records import Labelled
 from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
+from pipeline.run import PILOT
 
 FILE, METRICS = "progress.json", "metrics.jsonl"
 SELDOM = 5.0  # seconds between notes that are left in a store
@@ -140,8 +141,11 @@ class _Unread:
 
 @contextmanager
 def display(place: Place, total: int, before: int, budget: Budget) -> Iterator[Display]:
-    """Show a bar of solutions while the run goes on; seldom where it goes to a log."""
-    earlier = _closed(place)
+    """Show a bar of solutions while the run goes on; seldom where it goes to a log.
+
+    The budget counts what the run's pilot took as well, where there is one.
+    """
+    earlier = [*_closed(place), *_all(place / PILOT)]
     every = 0.5 if sys.stderr.isatty() else 10.0
     looks = {"unit": "sol", "desc": "labelling", "mininterval": every, "miniters": 0}
     with tqdm(total=total, initial=before, file=_Unread(sys.stderr), **looks) as bar:
@@ -207,8 +211,7 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def paid(place: Place) -> dict[str, Paid]:
     """Return what all drivers of a run paid each engine."""
-    left = _left(place / FILE)
-    return _paid([*_earlier(place, left), *([left] if left else [])])
+    return _paid(_all(place))
 
 
 def _stands(state: Mapping[str, Any]) -> str:
@@ -233,6 +236,12 @@ def _closed(place: Place) -> list[dict[str, Any]]:
         return _earlier(place, None)
     (place / METRICS).append((place / FILE).read())
     return [*_earlier(place, left), left]
+
+
+def _all(place: Place) -> list[dict[str, Any]]:
+    """Return how all drivers of a run ended, or stand."""
+    left = _left(place / FILE)
+    return [*_earlier(place, left), *([left] if left else [])]
 
 
 def _earlier(place: Place, newest: Mapping[str, Any] | None) -> list[dict[str, Any]]:

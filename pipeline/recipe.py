@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from data.errors import SettingError, nearest
 from pipeline.engines.address import address
 from pipeline.engines.scripted import Script
-from pipeline.settings import ENGINES, Recipe
+from pipeline.settings import ENGINES, Prior, Recipe
 from stages import split
 
 PRESETS = Path(__file__).parent / "recipes"
@@ -100,7 +100,17 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
     if recipe.by_rate and sampled and sum(p.samples for p in recipe.policy) < 2:
         raise SettingError("skip and completer.harder go by a problem's pass rate: set policy.samples=2 or more")
     _check_tables(recipe)
+    _check_prior(recipe)
     check_rule(recipe)
+
+
+def _check_prior(recipe: Recipe) -> None:
+    """Refuse a prior that would be learnt over."""
+    if recipe.learns and recipe.completer.prior != Prior(passed=recipe.completer.prior.passed):
+        raise SettingError(
+            "completer.learn learns completer.prior from the run's own problems: leave out either it or the prior (of "
+            "which only `passed` can be given with it)"
+        )
 
 
 def _check_name(setting: str, engine: str) -> None:
@@ -176,6 +186,7 @@ def _idle(recipe: Recipe) -> Iterator[tuple[str, bool]]:
     usual, given = Recipe(), recipe.completer.plan not in {"sequential", "exhaustive"}
     yield "completer.give_up", given and recipe.completer.give_up != usual.completer.give_up
     yield "completer.prior", given and recipe.completer.prior != usual.completer.prior
+    yield "completer.learn", given and recipe.completer.learn > 0
     yield "consensus.error", given and recipe.consensus.error != usual.consensus.error
 
 

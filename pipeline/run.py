@@ -26,7 +26,7 @@ from pipeline.settings import Recipe
 
 FREE = ("cluster", "budget", "license")  # settings that may change while a run lasts
 FILE, LEDGER, SKIPPED, MODELS, CARD = "run.json", "ledger", "skipped.jsonl", "models.json", "README.md"
-EXPORTS = "exports"
+EXPORTS, PILOT = "exports", "pilot"
 GROWN = 2  # bits that a run may lack: shards are then four times as large as they should be
 _PART = re.compile("p[01]*")  # as `shards.part` names it
 _KEYS = re.compile("[^:/]+://[^@]*:[^@]*@")
@@ -70,9 +70,7 @@ def start(
     place = places.at(out)
     own(place)
     fingerprint = recipe.fingerprint(wordings(recipe))
-    known = _read(place)
-    if known and not _begun(place, known):
-        known = None
+    known = _read(place) if begun(place) else None
     if known and not again:
         _refuse_changes(place, known, recipe, fingerprint)
         _refuse_contamination(place, known.get("data") or {}, data or {})
@@ -129,6 +127,8 @@ def there(out: str) -> Place:
     """Return where a run lies, whichever version made it. Raises RunError where there is none."""
     place = places.at(out)
     if not told(place):
+        if (place / PILOT / FILE).exists():
+            raise RunError(f"{place} is about to learn from its pilot: look at {place / PILOT}")
         raise RunError(f"{place} holds no run: `make synth` makes one, OUT=... names another")
     return place
 
@@ -220,9 +220,10 @@ def _read(place: Place) -> dict[str, Any] | None:
     return known
 
 
-def _begun(place: Place, known: dict[str, Any]) -> bool:
-    """Whether anything was asked or sealed; a shared ledger is others' as well, and says nothing."""
-    return bool(known["ledger"] or (place / shards.MANIFEST).exists() or (place / LEDGER).names())
+def begun(place: Place) -> bool:
+    """Whether a run lies there that has asked or sealed something; of a shared ledger, taken for so."""
+    known = _read(place)
+    return known is not None and bool(known["ledger"] or (place / shards.MANIFEST).exists() or (place / LEDGER).names())
 
 
 def _cut(known: dict[str, Any] | None, solutions: int) -> int:

@@ -50,7 +50,7 @@ class Policy(Settings):
 
 
 class Prior(Settings):
-    """What the plan `sequential` believes before it asks; `python -m bench.fit` learns it from a run."""
+    """What the plan `sequential` believes before it asks; with `completer.learn` the run itself learns it."""
 
     exact: float = Field(_PRIOR.exact, description="if the judge names a step: how often that is the first error,")
     earlier: float = Field(_PRIOR.earlier, description="how often an earlier one is,")
@@ -91,6 +91,7 @@ class Completer(Settings):
     truncate: bool = Field(default=False, description="exhaustive stops at the first unreachable prefix")
     give_up: float = Field(0.3, ge=0, description="sequential stops where the judge is right with this probability")
     prior: Prior = Prior()
+    learn: int = Field(0, ge=0, description="sequential rolls so many problems out in full first, and learns the prior")
     system: str | None = Field(None, description="system prompt")
     sampling: Sampling = Sampling()
 
@@ -218,6 +219,11 @@ class Recipe(Settings):
         tries = next((tries for below, tries in harder if (rate or 0) < below), asked.tries)
         counts = tries, asked.spare, asked.wave, asked.width, asked.truncate
         return probes.Settings(*counts, self.consensus.error, asked.give_up, asked.prior.made(level))
+
+    @property
+    def learns(self) -> bool:
+        """Whether the run begins with a pilot, from which it learns its prior."""
+        return self.completer.plan == "sequential" and self.completer.learn > 0
 
     @property
     def by_rate(self) -> bool:

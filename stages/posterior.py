@@ -21,7 +21,7 @@ Beta = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What is believed before any rollout; `python -m bench.fit` learns it from a run.
+    """What is believed before any rollout; stages/learning.py learns it.
 
     `exact`, `earlier`, `later`, `none`: where the first error lies if the judge names a step, as relative weights.
     `good`, `bad`: hit rates of prefixes without and with an error. `passed`: how probable it is that a right answer in

@@ -39,10 +39,14 @@ def said(verb: str, out: Out, *options: str, code: int = 0, env: Mapping[str, st
 
 
 @contextmanager
-def going_on(out: Out, log: Path, *options: str, shards_more: int = 2) -> Iterator[psutil.Popen]:
-    """Start a run and give it once it has sealed so many more shards; whatever becomes of it, nothing of it is left."""
-    goal = len(sealed(out)) + shards_more
-    run = started(out, log, options, lambda: len(sealed(out)) >= goal)
+def going_on(out: Out, log: Path, *options: str, shards_more: int = 2, part: str = "") -> Iterator[psutil.Popen]:
+    """Start a run and give it once it has sealed so many more shards; whatever becomes of it, nothing of it is left.
+
+    `part`: the folder of the run whose shards are meant, such as its pilot's.
+    """
+    meant = places.within(str(out), part) if part else out
+    goal = len(sealed(meant)) + shards_more
+    run = started(out, log, options, lambda: len(sealed(meant)) >= goal)
     family = run.children(recursive=True)
     try:
         yield run

@@ -99,6 +99,24 @@ def test_killed_then_interrupted_then_finished_a_run_is_the_same(undisturbed: Pa
     whole(out, SOLUTIONS)
 
 
+def test_a_run_that_learns_first_is_the_same_whatever_was_killed(tmp_path: Path) -> None:
+    sequential = ["completer.plan=sequential", "consensus.rule=posterior", "completer.learn=25"]
+    options = [*DATASET, *(f"--set={one}" for one in sequential)]
+    calm, out = tmp_path / "calm", tmp_path / "run"
+    assert "learnt: " in said("synth", calm, *options)
+    assert set(recorded(calm).values()) == {1}  # what the pilot asked was not asked again
+    for part in ("pilot", ""):
+        with going_on(out, tmp_path / "log", *options, "--set", "cluster.in_flight=4", part=part) as run:
+            run.kill()
+        assert len(sealed(out)) < len(sealed(calm))
+    assert "learnt: " not in said("synth", out, *options)  # it was, before the last kill
+    assert recorded(out) == recorded(calm)
+    for name in (".", "pilot"):
+        assert files(out / name) == files(calm / name)
+    whole(out, SOLUTIONS)
+    whole(out / "pilot", 50)
+
+
 def test_actors_that_are_killed_come_back_by_themselves(undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
 

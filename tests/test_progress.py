@@ -15,6 +15,7 @@ from pipeline import progress
 from pipeline.machine_settings import Budget
 from pipeline.memory import Paid
 from pipeline.progress import Progress
+from pipeline.run import PILOT
 from pipeline.watch import Stall
 
 STATE = {"in_flight": 3, "waiting": 0, "limit": 16, "sent": 9, "retried": 1, "down": False, "errors": {"HTTP 503": 1}}
@@ -40,6 +41,14 @@ def test_what_all_drivers_paid_counts_against_the_budget(place: Place) -> None:
     assert one_driver(place, Paid(4, 1, 100, 1000), budget) is not None  # nothing more is asked
     assert one_driver(place, Paid(4, 1, 100, 1000), Budget(tokens=1000)) is None
     assert progress.spent(place)[1].split() == ["a", "16", "4", "400", "4,000"]
+
+
+def test_what_the_pilot_paid_counts_against_the_budget(place: Place) -> None:
+    budget = Budget(tokens=250)
+    assert one_driver(place / PILOT, Paid(4, 1, 200, 1000), budget) is None
+    assert one_driver(place, Paid(4, 1, 40, 1000), budget) is None
+    assert one_driver(place, Paid(4, 1, 20, 1000), budget) == "budget.tokens=250 is used up (260)"
+    assert progress.spent(place)[1].split() == ["a", "8", "2", "60", "2,000"]
 
 
 def test_money_is_counted_by_engine_and_hours_by_the_clock() -> None:

@@ -177,6 +177,7 @@ def test_a_value_out_of_range_is_refused_by_name(override: str, told: str) -> No
         (["consensus.rule=posterior"], r"set both or neither"),
         (["consensus.rule=judge", "consensus.threshold=0.5"], r"rule=judge looks at no rollouts"),
         (["consensus.rule=judge", "consensus.progress=0.8"], r"rule=judge looks at no rollouts"),
+        (["completer.learn=20"], r"completer\.learn is for completer\.plan=sequential \(not 'confirm'\)"),
         (["completer.give_up=0.1"], r"completer\.give_up is for completer\.plan=sequential \(not 'confirm'\)"),
         (["completer.prior.bad=[0.1, 1.9]", "completer.plan=bisect"], r"completer\.prior is for .*not 'bisect'"),
         (["consensus.error=0.1"], r"consensus\.error is for completer\.plan=sequential"),

@@ -61,9 +61,11 @@ def _rule(recipe: Recipe) -> Iterator[str]:
             f"judge agreed with 67 ({LESSONS})."
         )
     if rule == "posterior":
+        learn = recipe.completer.learn
+        source = f"was learnt from {learn:,} of the problems" if learn else "is a guess unless learnt from a pilot"
         yield (
             f"A label is kept where it is right with a probability of {1 - recipe.consensus.error:.1%}, as the plan's "
-            "prior has it. That is as good as the prior: `completer.prior` is a guess unless learnt from a pilot."
+            f"prior has it. That is as good as the prior: `completer.prior` {source}."
         )
     if rule != "mc":
         yield (

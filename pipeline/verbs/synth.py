@@ -14,7 +14,7 @@ from data import places, shards, sources
 from data.errors import SettingError
 from data.records import Task
 from data.sources import Loaded
-from pipeline import progress, recipe, run
+from pipeline import pilot, progress, recipe, run
 from pipeline.engines import make
 from pipeline.publish import card
 from pipeline.run import Run
@@ -78,19 +78,12 @@ def synth(options: argparse.Namespace) -> int:
     if options.again or not run.told(places.at(out)):  # a run that is there may be owed nothing, and need no engine
         _check_engines(chosen, sampled=chosen.solutions == "sample")
     loaded = load(chosen)
-    tasks = list(solve.tasks(loaded.problems, chosen.policies()))
-    sampled = any(task.given is None for task in tasks)
+    sampled = any(task.given is None for task in solve.tasks(loaded.problems, chosen.policies()))
     recipe.check(chosen, sampled=sampled)
     if sampled and chosen.self_judged:
         print(SELF_JUDGED)
     with shards.lock(out):
-        ledger = options.ledger or options.new_ledger
-        made = run.start(out, chosen, len(tasks), again=options.again, ledger=ledger, data=loaded.facts)
-        run.sweep(made.place)
-        stopped = _label(made, made.plan(tasks), loaded)
-        if not stopped:
-            run.finish(made)
-        card.write(made)
+        made, stopped = _run(out, chosen, loaded, options)
     held = summarise(made.place)
     print("\n".join(["", str(made.place), *held.lines(), *progress.spent(made.place)]))
     if stopped:
@@ -98,6 +91,38 @@ def synth(options: argparse.Namespace) -> int:
         return STOPPED
     report.at_end(made, held.solutions)
     return 0
+
+
+def _run(out: str, chosen: Recipe, loaded: Loaded, options: argparse.Namespace) -> tuple[Run, str | None]:
+    """Label all there is, and before it the pilot that the run learns from; return the run, and why it stopped."""
+    ledger = options.ledger or options.new_ledger
+    if chosen.learns:
+        taught = None if options.again else pilot.taught(out, chosen)
+        if taught is None:
+            print(f"a pilot of {chosen.completer.learn:,} problems comes first, with every prefix rolled out")
+            drawn = replace(loaded, problems=tuple(pilot.problems(chosen, loaded.problems)))
+            where = places.within(out, run.PILOT)
+            made, stopped = _labelled(where, pilot.recipe(chosen), drawn, options, ledger or run.ledger(out))
+            if stopped:
+                return made, stopped
+            taught = pilot.learnt(chosen, made)
+            print(pilot.lesson(taught.completer.prior))
+        chosen = taught
+    return _labelled(out, chosen, loaded, options, ledger)
+
+
+def _labelled(
+    out: str, chosen: Recipe, loaded: Loaded, options: argparse.Namespace, ledger: str | None
+) -> tuple[Run, str | None]:
+    """Open a run and label what is owed; return it, and where it was stopped before the end, why and how to go on."""
+    tasks = list(solve.tasks(loaded.problems, chosen.policies()))
+    made = run.start(out, chosen, len(tasks), again=options.again, ledger=ledger, data=loaded.facts)
+    run.sweep(made.place)
+    stopped = _label(made, made.plan(tasks), loaded)
+    if not stopped:
+        run.finish(made)
+    card.write(made)
+    return made, stopped
 
 
 def load(chosen: Recipe) -> Loaded:
