@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from data.arith import world
 from data.arith.oracle import first_error, solve
+from data.errors import RunError
 from data.records import NO_ERROR, Trace
 from judges.critique import Critique
 from pipeline.model import corpus
@@ -254,3 +255,39 @@ def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path: Path) -> Non
     done = train.Training(tmp_path, TOKENIZER, steps=2)
     assert done.progress == 1
     assert done.run(1)["steps"] == 2  # nothing is left to do
+
+
+@pytest.mark.slow
+def test_attention_in_float32_is_that_of_the_model(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="training needs the extra `train`")
+    pytest.importorskip("transformers", reason="training needs the extra `train`")
+    from pipeline.model import batches, train  # noqa: PLC0415 - both need torch
+
+    model = train.Training(tmp_path, TOKENIZER, steps=2).model
+    batch = next(batches.batches(TOKENIZER, random.Random(0), 0.5, []))
+    assert (batch.targets_BT[:, -2] == batches.IGNORED).any()  # rows of several lengths
+    ours = train.losses(model, batch)
+    model.config._attn_implementation = "sdpa"
+    for one, other in zip(ours, train.losses(model, batch), strict=True):
+        assert torch.isclose(one, other, rtol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.isclose(ours[0], train.losses(model, batch)[0], rtol=0.05)
+
+
+@pytest.mark.slow
+def test_looking_up_is_practised_until_it_is_learnt_or_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="training needs the extra `train`")
+    pytest.importorskip("transformers", reason="training needs the extra `train`")
+    from pipeline.model import train  # noqa: PLC0415 - needs torch
+
+    monkeypatch.setattr(train, "IN_VAIN", 1)
+    with pytest.raises(RunError, match=r"among 2 people is not learnt after \d steps"):
+        train.Training(tmp_path, TOKENIZER, steps=2).look_up()
+    monkeypatch.setattr(train, "LEARNT", 1e9)
+    monkeypatch.setattr(train, "IN_VAIN", 9)
+    monkeypatch.setattr(train, "ALL", 4)
+    train.Training(tmp_path, TOKENIZER, steps=2).look_up()
+    later = train.Training(tmp_path, TOKENIZER, steps=2)
+    assert (later.people, later.looked, later.done) == (5, 3, 0)
+    later.look_up()
+    assert later.looked == 3

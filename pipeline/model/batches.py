@@ -15,10 +15,9 @@ from pipeline.model import corpus
 from pipeline.model.corpus import Example, Solved
 
 IGNORED = -100
-TOKENS = 6144  # a batch, padding included
+TOKENS = 5120  # a batch, padding included
 COMPARING = 0.1
 HASTE = 0.2  # of the solver's examples make something up, as real corpora do: else it hardly errs once it has learnt
-LOOKING_UP = 0.08  # of the steps: about twice what it took
 _LEVELS = {"easy": (0.6, 0.34), "medium": (0.3, 0.38), "hard": (0.1, 0.28)}  # share at the start, at the end
 
 
@@ -37,10 +36,20 @@ Row = tuple[list[int], list[int], list[float], list[int]]
 
 def batches(tokenizer: Tokenizer, rng: random.Random, progress: float, sampled: list[Solved]) -> Iterator[Batch]:
     """Yield a few dozen batches of fresh examples, of like length each; `sampled` are the model's own solutions."""
-    rows = sorted((encode(tokenizer, example(rng, progress, sampled)) for _ in range(768)), key=lambda r: len(r[0]))
+    yield from _batches(tokenizer, rng, [example(rng, progress, sampled) for _ in range(768)], TOKENS)
+
+
+def recalls(tokenizer: Tokenizer, rng: random.Random, people: int) -> Iterator[Batch]:
+    """Yield a few small batches of looking up among so many people, or one or two fewer."""
+    drawn = [corpus.recall(rng, rng.randint(max(2, people - 2), people)) for _ in range(256)]
+    yield from _batches(tokenizer, rng, drawn, TOKENS // 2)
+
+
+def _batches(tokenizer: Tokenizer, rng: random.Random, examples: list[Example], tokens: int) -> Iterator[Batch]:
+    rows = sorted((encode(tokenizer, one) for one in examples), key=lambda row: len(row[0]))
     cuts: list[list[Row]] = [[]]
     for row in rows:
-        if (len(cuts[-1]) + 1) * len(row[0]) > TOKENS:
+        if (len(cuts[-1]) + 1) * len(row[0]) > tokens:
             cuts.append([])
         cuts[-1].append(row)
     rng.shuffle(cuts)
@@ -48,9 +57,7 @@ def batches(tokenizer: Tokenizer, rng: random.Random, progress: float, sampled: 
 
 
 def example(rng: random.Random, progress: float, sampled: list[Solved]) -> Example:
-    """Draw one example: first looking up and nothing else, then drills and practice that give way to problems."""
-    if progress < LOOKING_UP:
-        return corpus.recall(rng, rng.randint(2, 3 if progress < LOOKING_UP / 2 else 8))
+    """Draw one example: drills and practice at first, which give way to problems."""
     if rng.random() < COMPARING:
         return corpus.compare(rng, rng.randint(1, 1 + int(12 * min(1.0, progress * 3))))
     if rng.random() < max(0.45 - 0.25 * progress, 0.5 * (1 - progress * 4)):
