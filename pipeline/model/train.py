@@ -121,7 +121,7 @@ class Training:
         while self.people <= ALL:
             if self.looked > IN_VAIN:
                 raise RunError(
-                    f"looking up among {self.people} people is not learnt after {self.looked} steps: try another seed"
+                    f"looking up among {self.people} people is not learnt after {self.looked} steps: see docs/decisions/002"
                 )
             for batch in recalls(self.tokenizer, rng, self.people):
                 text, _ = self._step(batch, rate=0.5)
