@@ -120,9 +120,8 @@ class Training:
         rng, loss = random.Random(f"recall/{self.looked}"), math.inf
         while self.people <= ALL:
             if self.looked > IN_VAIN:
-                raise RunError(
-                    f"looking up among {self.people} people is not learnt after {self.looked} steps: see docs/decisions/002"
-                )
+                told = f"looking up among {self.people} people is not learnt after {self.looked} steps"
+                raise RunError(f"{told}: see docs/decisions/002")
             for batch in recalls(self.tokenizer, rng, self.people):
                 text, _ = self._step(batch, rate=0.5)
                 self.looked += 1
