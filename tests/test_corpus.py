@@ -258,7 +258,7 @@ def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_attention_in_float32_is_that_of_the_model(tmp_path: Path) -> None:
+def test_training_attends_as_the_model_does(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="training needs the extra `train`")
     pytest.importorskip("transformers", reason="training needs the extra `train`")
     from pipeline.model import batches, train  # noqa: PLC0415 - both need torch
@@ -275,7 +275,7 @@ def test_attention_in_float32_is_that_of_the_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_looking_up_is_practised_until_it_is_learnt_or_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_looks_up_until_that_is_learnt_or_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="training needs the extra `train`")
     pytest.importorskip("transformers", reason="training needs the extra `train`")
     from pipeline.model import train  # noqa: PLC0415 - needs torch
