@@ -28,11 +28,7 @@ def solutions(run: str) -> Iterator[Seen]:
     plan = find(run).recipe.completer.plan
     if plan != "exhaustive":
         raise RunError(f"{run} was rolled out by {plan!r}, which teaches a false certainty: give an exhaustive run")
-    yield from seen(schema.record(row) for row in _rows(run))
-
-
-def _rows(run: str) -> Iterator[Row]:
-    return (row for side in shards.SIDES for part in shards.tables(run, side) for row in part.to_pylist())
+    yield from seen(map(schema.record, shards.rows(run)))
 
 
 def passed(rows: Iterable[Row]) -> dict[str, float]:
@@ -80,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", help="run directory: a path or a URI")
     try:
         run = parser.parse_args(arguments).run
-        prior, known = fit(list(solutions(run))), passed(_rows(run))
+        prior, known = fit(list(solutions(run))), passed(shards.rows(run))
     except PipelineError as error:
         parser.error(str(error))
     print("\n".join(lines(prior, known)))

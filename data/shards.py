@@ -190,6 +190,11 @@ def tables(root: Root, which: Side = "labelled") -> Iterator[pa.Table]:
             yield table(root, seal, which)
 
 
+def rows(root: Root) -> Iterator[schema.Row]:
+    """Give all sealed rows, the kept ones first. Raises RunError for a missing or changed file."""
+    return (row for side in SIDES for one in tables(root, side) for row in one.to_pylist())
+
+
 def table(root: Root, seal: Seal, which: Side) -> pa.Table:
     """Return one side of a sealed shard; columns that came after it are null. Raises RunError for a changed file."""
     checksum = seal.sha256(which)

@@ -43,7 +43,7 @@ def forecast(pilot: Run, problems: int, rate: float | None = None) -> list[dict[
 
     Raises RunError where the pilot holds no finished solution.
     """
-    rows = [row for side in shards.SIDES for table in shards.tables(pilot.place, side) for row in table.to_pylist()]
+    rows = list(shards.rows(pilot.place))
     if not rows:
         raise RunError(f"{pilot.place} has no finished shard: a forecast needs a pilot")
     own = pilot.recipe.completer.plan

@@ -56,8 +56,8 @@ def taught(out: str, whole: Recipe) -> Recipe | None:
 
 def learnt(whole: Recipe, pilot: Run) -> Recipe:
     """Return the recipe with the prior that its finished pilot teaches."""
-    rows = (row for side in shards.SIDES for table in shards.tables(pilot.place, side) for row in table.to_pylist())
-    return with_prior(whole, asdict(learning.fit(list(learning.seen(map(schema.record, rows))))))
+    seen = learning.seen(map(schema.record, shards.rows(pilot.place)))
+    return with_prior(whole, asdict(learning.fit(list(seen))))
 
 
 def lesson(prior: Prior) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data import schema, shards
+from data import schema, scripted, shards
 from data.records import Outcome, Task
 from data.sources import Loaded
 from pipeline import recipe, run
@@ -50,10 +50,6 @@ def kept(out: str) -> Recipe:
     return Recipe.model_validate(json.loads(Path(out, run.FILE).read_text())["recipe"])
 
 
-def rows(made: Run) -> list[schema.Row]:
-    return [row for side in shards.SIDES for table in shards.tables(made.place, side) for row in table.to_pylist()]
-
-
 def test_the_prior_is_learnt_from_some_of_the_runs_own_problems(
     labelled: list[Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,11 +57,12 @@ def test_the_prior_is_learnt_from_some_of_the_runs_own_problems(
     pilot, whole = labelled
     assert (pilot.recipe.completer.plan, pilot.recipe.completer.learn) == ("exhaustive", 0)
     assert pilot.ledger == whole.ledger  # nothing is paid for twice
-    drawn, all_of = ({row["problem_id"] for row in rows(made)} for made in (pilot, whole))
+    drawn, all_of = ({row["problem_id"] for row in shards.rows(made.place)} for made in (pilot, whole))
     assert len(drawn) == 15
     assert drawn < all_of
-    assert drawn != {row["problem_id"] for row in rows(whole)[:15]}
-    fitted = learning.fit(list(learning.seen(map(schema.record, rows(pilot)))))
+    assert drawn != {problem.id for problem in scripted.problems(15, 0)}  # but by chance, not the first ones
+    assert {problem.id for problem in scripted.problems(15, 0)} < all_of
+    fitted = learning.fit(list(learning.seen(map(schema.record, shards.rows(pilot.place)))))
     prior = kept("run").completer.prior
     assert whole.recipe.completer.prior == prior != Prior()
     assert prior.exact == pytest.approx(fitted.exact, rel=1e-3)
@@ -102,7 +99,7 @@ def test_labelled_again_it_is_learnt_again(labelled: list[Run]) -> None:
     main([*LEARNING, "--out", "run"])
     assert main([*LEARNING, "--out", "run", "--again", "--set", "completer.learn=20"]) == 0
     assert len(labelled) == 4
-    assert len({row["problem_id"] for row in rows(labelled[2])}) == 20
+    assert len({row["problem_id"] for row in shards.rows(labelled[2].place)}) == 20
     assert labelled[0].recipe.completer.prior != labelled[3].recipe.completer.prior == kept("run").completer.prior
 
 

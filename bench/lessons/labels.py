@@ -74,7 +74,7 @@ def problems(levels: Sequence[str], count: int, start: int) -> Iterator[dict[str
 
 def rows(run: Path) -> Iterator[Labelled]:
     """Yield all solutions of a run that have a step, kept and rejected, ordered by problem and sample."""
-    found = [row for side in shards.SIDES for part in shards.tables(run, side) for row in part.to_pylist()]
+    found = list(shards.rows(run))
     found.sort(key=lambda row: (row["problem_id"], row["sample"]))
     return (schema.record(row) for row in found if row["steps"])
 

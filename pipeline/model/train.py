@@ -115,7 +115,7 @@ class Training:
     def look_up(self) -> None:
         """Train to look up among ever more people, up to all, and save. Raises RunError where that is not learnt.
 
-        The art comes suddenly, and from two people first: a mix of two and three had not shown it after 1,000 steps.
+        The art comes suddenly, and from two people first: mixed numbers of them had not shown it after 1,000 steps.
         """
         rng, loss = random.Random(f"recall/{self.looked}"), math.inf
         while self.people <= ALL:
