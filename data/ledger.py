@@ -5,6 +5,7 @@ process; what was flushed is never lost at all. Where a key was recorded twice, 
 sees the same sample.
 """
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from data.asks import Sample
 from data.errors import RunError
 from data.places import Place
 from data.segments import Entry, Lost, Segment
+
+_PART = re.compile("p[01]*")  # as `shards.part` names it
 
 
 class Ledger:
@@ -101,6 +104,12 @@ class Ledger:
                 self.damaged += not found.torn
             else:
                 self._known.setdefault(*found)
+
+
+def held(root: Place) -> bool:
+    """Whether anything was ever recorded in a ledger. Raises RunError where that cannot be seen."""
+    with places.usable(root):
+        return any(_PART.fullmatch(name) for name in root.names())
 
 
 def _oldest_first(root: Place, part: str) -> Iterator[Place]:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from data import places, schema, shards
 from data.errors import RunError, SettingError
+from data.ledger import held
 from data.places import Place
 from data.records import Task
 from data.sources import Loaded
@@ -28,7 +29,6 @@ FREE = ("cluster", "budget", "license")  # settings that may change while a run 
 FILE, LEDGER, SKIPPED, MODELS, CARD = "run.json", "ledger", "skipped.jsonl", "models.json", "README.md"
 EXPORTS, PILOT = "exports", "pilot"
 GROWN = 2  # bits that a run may lack: shards are then four times as large as they should be
-_PART = re.compile("p[01]*")  # as `shards.part` names it
 _KEYS = re.compile("[^:/]+://[^@]*:[^@]*@")
 _PACKAGES = ("ctranslate2", "math-verify", "pyarrow", "ray", "sympy")
 
@@ -148,10 +148,9 @@ def ledger(out: str) -> str:
 def check_ledger(where: str) -> None:
     """Raise RunError where there is no ledger to share: in its place one would be begun, and all be paid for again."""
     place = places.at(_resolved(where))
-    with places.usable(place):
-        if any(_PART.fullmatch(name) for name in place.names()):
-            return
-        run = (place / FILE).exists()
+    if held(place):
+        return
+    run = (place / FILE).exists()
     advice = (
         f"it is a run, whose ledger is {ledger(where)}" if run else "give RUN/ledger of a run that has asked something"
     )

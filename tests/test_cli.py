@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.finished import finished
 from data import schema, shards
 from data.errors import RunError
 from data.records import Decision, Estimate, Labelled, Problem, StepEstimate, Task, Tokens, Trace, Verdict
-from pipeline import recipe, run
+from pipeline import progress, recipe, run
 from pipeline.cli import main
+from pipeline.cluster import connection
 from pipeline.engines import make
+from pipeline.memory import Paid
 from pipeline.recipe import PRESETS
 from pipeline.settings import Recipe
 from pipeline.verbs import synth
@@ -193,6 +196,33 @@ def test_a_ledger_is_there_or_said_to_be_new(
     monkeypatch.setattr(synth, "_label", lambda *_: "stopped")
     assert main([*SCRIPTED, "--new-ledger", "run/ledgr"]) == synth.STOPPED
     assert run.find("runs/scripted").ledger.path == str(tmp_path / "run" / "ledgr")
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew_unsaid(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Started(Exception):
+        pass
+
+    def started(*_: object) -> None:
+        raise Started
+
+    monkeypatch.setattr(synth, "_label", LABEL)
+    monkeypatch.setattr(connection, "connected", started)
+    out = tmp_path / "runs" / "scripted"
+    made = finished(out, "scripted", "data.limit=2")
+    with progress.display(made.place, 4, 0, made.recipe.budget) as shown:
+        shown.show(progress.Progress(engines={"scripted": Paid(asked=1, written=1)}))
+    with pytest.raises(Started):
+        main(SCRIPTED)
+    (out / "ledger").rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    told = wrong(capsys, *SCRIPTED)
+    assert f"the ledger {out / 'ledger'} of {out} is gone" in told
+    with pytest.raises(Started):
+        main([*SCRIPTED, "--new-ledger", str(out / "ledger")])
+    with pytest.raises(Started):
+        main([*SCRIPTED, "--ledger", str(tmp_path / "elsewhere")])
 
 
 VLLM = [*SCRIPTED, "--judge", "vllm:./model", "--set", "vllm.chat_template=chat.jinja"]

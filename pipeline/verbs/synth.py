@@ -11,7 +11,8 @@ from types import FrameType
 from typing import Any
 
 from data import places, shards, sources
-from data.errors import SettingError
+from data.errors import RunError, SettingError
+from data.ledger import held
 from data.records import Task
 from data.sources import Loaded
 from pipeline import pilot, progress, recipe, run
@@ -118,7 +119,7 @@ def _labelled(
     tasks = list(solve.tasks(loaded.problems, chosen.policies()))
     made = run.start(out, chosen, len(tasks), again=options.again, ledger=ledger, data=loaded.facts)
     run.sweep(made.place)
-    stopped = _label(made, made.plan(tasks), loaded)
+    stopped = _label(made, made.plan(tasks), loaded, options.new_ledger)
     if not stopped:
         run.finish(made)
     card.write(made)
@@ -151,7 +152,7 @@ def load(chosen: Recipe) -> Loaded:
     return loaded
 
 
-def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str | None:
+def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded, new_ledger: str | None) -> str | None:
     """Label what is owed; where it was stopped before the end, return why and how to go on."""
     from pipeline.cluster import connection, driver  # noqa: PLC0415 - ray takes seconds to import; nothing else here needs it
 
@@ -163,6 +164,8 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
     if not owed:
         print("nothing to do: every solution of this recipe is labelled")
         return None
+    if not new_ledger:
+        _check_ledger(made)
     _check_engines(made.recipe, sampled=any(task.given is None for tasks in owed.values() for task in tasks))
     total, left = (sum(map(len, some.values())) for some in (plan, owed))
     with _stopping() as stopping, progress.display(made.place, total, total - left, made.recipe.budget) as shown:
@@ -173,6 +176,16 @@ def _label(made: Run, plan: dict[str, tuple[Task, ...]], loaded: Loaded) -> str 
             if finished:
                 return None
     return f"{shown.over}; the same command with a larger one goes on" if shown.over else "the same command goes on"
+
+
+def _check_ledger(made: Run) -> None:
+    """Refuse to pay again for what a run has lost without knowing: its ledger, after shards were sealed from it."""
+    paid = any(one.written for one in progress.paid(made.place).values())
+    if paid and shards.sealed(made.place) and not held(made.ledger):
+        raise RunError(
+            f"the ledger {made.ledger} of {made.place} is gone, and with it what was paid for and is in no shard yet: "
+            f"bring it back, or pay again into a new one (NEW_LEDGER={made.ledger}, --new-ledger)"
+        )
 
 
 def _check_engines(chosen: Recipe, *, sampled: bool) -> None:
