@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from data.asks import Ask, Message, Sample, Sampling
+from pipeline import garbage
 from pipeline.engines.chat import seed
 from pipeline.engines.scripted import Scripted
 
@@ -232,5 +233,6 @@ def served(fault: Callable[[int, Body], Fault | None] = lambda *_: None, **setti
 
 
 if __name__ == "__main__":
+    garbage.seldom()  # it keeps every request: to look through them takes ever longer, and its clients pay for that
     with served(port=int(sys.argv[1]), latency=float(sys.argv[2]), log=Path(sys.argv[3])):
         threading.Event().wait()

@@ -1,9 +1,10 @@
 """What our engine for endpoints leaves of a bare client's requests per second (`python -m bench.goodput`).
 
 A server of ours (bench/endpoint.py, a process of its own) answers after 100 ms. The same asks are put to it, with the
-same bodies and as many in flight, by aiohttp alone, by the openai SDK alone and by our engine behind its limiter, in
-turns; ours finds out by itself how many may be in flight, up to the same number. `--peers` adds datatrove and
-distilabel (bench/peers.py), from the first request the server sees to the last. All share the cores.
+same bodies and as many in flight, by aiohttp alone, by the openai SDK alone and by our engine behind its limiter, each
+at a server just started, in turns that each begin with the next; ours finds out by itself how many may be in flight, up
+to the same number. `--peers` adds datatrove and distilabel (bench/peers.py), from the first request the server sees to
+the last. All share the cores.
 """
 
 import argparse
@@ -111,6 +112,18 @@ async def ours(url: str, todo: list[Ask], in_flight: int) -> float:
     return rate
 
 
+CLIENTS = (bare, sdk, ours)
+
+
+def in_turn(turn: int, todo: list[Ask], in_flight: int, latency: float) -> list[float]:
+    """Return what each client of `CLIENTS` reaches; another one begins each turn."""
+    rates = [0.0] * len(CLIENTS)
+    for place in range(turn, turn + len(CLIENTS)):
+        with tempfile.TemporaryDirectory() as name, server(Path(name), latency) as url:
+            rates[place % len(CLIENTS)] = asyncio.run(CLIENTS[place % len(CLIENTS)](url, todo, in_flight))
+    return rates
+
+
 def peer(one: peers.Peer, url: str, folder: Path, todo: list[Ask], in_flight: int) -> float:
     """Return the requests per second that reach the server, whose log is `folder`/asked; starting does not count."""
     peers.install(one)
@@ -157,10 +170,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for in_flight in options.in_flight:
         todo = asks(options.rounds * in_flight)
-        turns = []
-        for _ in range(options.turns):
-            with tempfile.TemporaryDirectory() as name, server(Path(name), options.latency) as url:
-                turns.append([asyncio.run(client(url, todo, in_flight)) for client in (bare, sdk, ours)])
+        turns = [in_turn(turn, todo, in_flight, options.latency) for turn in range(options.turns)]
         alone, theirs, mine = (round(statistics.median(side)) for side in zip(*turns, strict=True))
         of_bare, of_sdk = (round(statistics.median(turn[2] / turn[side] for turn in turns), 2) for side in (0, 1))
         others = beside(todo[: options.peer_requests], in_flight, options.latency) if options.peers else {}

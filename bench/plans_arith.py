@@ -2,8 +2,9 @@
 
 The small model solves, rolls out and judges arith problems; the oracle tells the truth, for measuring alone. All plans
 see the same solutions and verdicts and share the rollouts: sample number i of a prefix is drawn once, and remembered
-for the next run of this program, too. The prior of `sequential` is learnt from other problems, without the truth; in
-the plans named "measured" with one number more, how often right answers that the judge passes hold no error.
+for the next run of this program, too. The prior of `sequential` is learnt from other problems of the same levels,
+without the truth; in the plans named "measured" with one number more, how often right answers that the judge passes
+hold no error.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from pipeline.memory import Remembering
 from stages import learning, solve
 
 START = 30_000_000  # number of the first problem: far from what anything else uses
+HARD = 31_000_000  # of the first hard one to learn from
 AT_ONCE = 64  # solutions
 
 
@@ -41,18 +43,28 @@ async def label(problems: Sequence[Problem], engine: Remembering, settings: Sequ
 
 
 async def measure(pilot: int, count: int, errors: Sequence[float], *, sequential: bool) -> list[dict[str, Any]]:
-    """Return one row a plan (or of `sequential` alone), for all levels together and for the hardest alone."""
+    """Return one row a plan (or of `sequential` alone), for all levels together and for the hardest alone.
+
+    Each has a pilot of its own kind, as a run of these problems would (`completer.learn`).
+    """
     problems = list(world.problems(None, pilot + count, start=START))
+    parts = {
+        "all": (problems[:pilot], problems[pilot:]),
+        "hard": (list(world.problems("hard", pilot, start=HARD)), [p for p in problems[pilot:] if p.level == "hard"]),
+    }
+    rows: list[dict[str, Any]] = []
     with Ledger(table.BUILD / "plans_arith", "p") as ledger:
         embedded = Embedded()
         engine = Remembering(embedded, embedded.model, ledger)
-        first = await label(problems[:pilot], engine, plans.EXHAUSTIVE)
-        prior, passed = learning.fit(list(learning.seen(first))), fit.passed(map(schema.row, first))
-        print("\n".join(fit.lines(prior, passed)))
-        asked = _sequential(errors, fit.inline(prior), fit.inline(prior, passed))
-        fixed = {} if sequential else {name: plans.PLANS[name] for name in ("exhaustive", "bisect", "confirm")}
-        runs = {name: await label(problems[pilot:], engine, settings) for name, settings in (fixed | asked).items()}
-    return [_row(which, plan, rows) for which in ("all", "hard") for plan, rows in runs.items()]
+        for which, (before, rest) in parts.items():
+            first = await label(before, engine, plans.EXHAUSTIVE)
+            prior, passed = learning.fit(list(learning.seen(first))), fit.passed(map(schema.row, first))
+            print("\n".join((f"# {which}", *fit.lines(prior, passed))))
+            asked = _sequential(errors, fit.inline(prior), fit.inline(prior, passed))
+            fixed = {} if sequential else {name: plans.PLANS[name] for name in ("exhaustive", "bisect", "confirm")}
+            for plan, settings in (fixed | asked).items():
+                rows.append(_row(which, plan, await label(rest, engine, settings)))
+    return rows
 
 
 def _sequential(errors: Sequence[float], learnt: str, measured: str) -> dict[str, tuple[str, ...]]:
@@ -65,7 +77,7 @@ def _sequential(errors: Sequence[float], learnt: str, measured: str) -> dict[str
 
 
 def _row(which: str, plan: str, rows: Sequence[Labelled]) -> dict[str, Any]:
-    chosen = [row for row in rows if which in {"all", row.task.problem.level} and row.trace.steps]
+    chosen = [row for row in rows if row.trace.steps]
     found = plans.measured(chosen, _truth)
     kept = [row for row in chosen if row.decision.kept]
     sides = {
@@ -116,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table and write the numbers."""
     parser = argparse.ArgumentParser(prog="python -m bench.plans_arith", description="What plans cost a real model.")
     parser.add_argument("--problems", type=int, default=160, help="problems; two solutions each (default: 160)")
-    parser.add_argument("--pilot", type=int, default=80, help="other problems to learn the prior from (default: 80)")
+    parser.add_argument("--pilot", type=int, default=80, help="other problems to learn each prior from (default: 80)")
     parser.add_argument("--sequential", action="store_true", help="that plan alone, which asks for little")
     options = parser.parse_args(arguments)
     rows = asyncio.run(measure(options.pilot, options.problems, (0.05, 0.02, 0.01), sequential=options.sequential))
