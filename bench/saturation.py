@@ -112,7 +112,10 @@ def whole(out: Path, options: Sequence[str]) -> dict[str, float]:
 
 
 def compare(dataset: str, engine: str, sets: Sequence[str], turns: int, gpus: int = 0) -> dict[str, Any]:
-    """Let the bare engine and whole runs take turns; print a row a turn, and return all with the median ratio."""
+    """Let the bare engine and whole runs take turns; print a row a turn, and return all with the median ratio.
+
+    A run is compared with the mean of the bare engine before and after it: the machine's speed drifts.
+    """
     sets = [*sets, *(f"{role}.engine={engine}" for role in ROLES)]
     chosen = recipe.read(dataset, None, sets)
     rows: list[dict[str, Any]] = []
@@ -124,9 +127,11 @@ def compare(dataset: str, engine: str, sets: Sequence[str], turns: int, gpus: in
 
         loaded = runner.run(start())
         asks = runner.run(noted(chosen, loaded))
+        before = runner.run(bare(loaded, asks))
         for turn in range(turns):
-            alone = runner.run(bare(loaded, asks))
             run = whole(folder / str(turn), [f"--dataset={dataset}", *(f"--set={one}" for one in sets)])
+            after = runner.run(bare(loaded, asks))
+            alone, before = (before + after) / 2, after
             rows.append(
                 {
                     "turn": turn,
