@@ -11,7 +11,7 @@ from pipeline.model import card, sampled, vocabulary
 from pipeline.model.export import export
 from pipeline.model.train import Training
 
-STEPS = 11_000  # in all, after looking up: less than two hours of two cores (reckoned: docs/decisions/002)
+STEPS = 11_000  # in all, after looking up: 1 h 55 min of two slow cores (docs/decisions/002)
 ROUND = 400  # steps between exports, and between looks at the model's own solutions
 READY = 0.6  # of the steps: before, its solutions are not worth judging
 SENSIBLE = 0.2  # of its solutions must be right: judging babble teaches nothing
