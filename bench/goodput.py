@@ -1,10 +1,9 @@
 """What our engine for endpoints leaves of a bare client's requests per second (`python -m bench.goodput`).
 
-A server of ours (bench/endpoint.py, a process of its own) answers after 100 ms. The same asks are put to it, with the
-same bodies and as many in flight, by aiohttp alone, by the openai SDK alone and by our engine behind its limiter, each
-at a server just started, in turns that each begin with the next; ours finds out by itself how many may be in flight, up
-to the same number. `--peers` adds datatrove and distilabel (bench/peers.py), from the first request the server sees to
-the last. All share the cores.
+A server of ours (bench/endpoint.py, a process of its own) answers after 100 ms. The same asks are put to one just
+started, as many in flight, by aiohttp alone, by the openai SDK alone and by our engine behind its limiter; each turn
+begins with another; ours finds out by itself how many may be in flight. `--peers` adds datatrove and distilabel
+(bench/peers.py), from the first request the server sees to the last. All share the cores.
 """
 
 import argparse

@@ -1,10 +1,9 @@
 """What each rollout plan costs with a real model: the second table of docs/plans.md (`python -m bench.plans_arith`).
 
 The small model solves, rolls out and judges arith problems; the oracle tells the truth, for measuring alone. All plans
-see the same solutions and verdicts and share the rollouts: sample number i of a prefix is drawn once, and remembered
-for the next run of this program, too. The prior of `sequential` is learnt from other problems of the same levels,
-without the truth; in the plans named "measured" with one number more, how often right answers that the judge passes
-hold no error.
+see the same solutions and verdicts and share the rollouts, which are remembered for the next run of this program, too.
+The prior of `sequential` is learnt from other problems of the same levels, without the truth; in the plans named
+"measured" with one number more, how often right answers that the judge passes hold no error.
 """
 
 import argparse

@@ -8,7 +8,6 @@ import pytest
 
 from data import schema, scripted, shards
 from data.records import Outcome, Task
-from data.sources import Loaded
 from pipeline import recipe, run
 from pipeline import synth as solutions
 from pipeline.cli import main
@@ -33,7 +32,7 @@ def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Return the runs that are labelled, in order."""
     runs: list[Run] = []
 
-    def label(made: Run, plan: dict[str, tuple[Task, ...]], _: Loaded) -> None:
+    def label(made: Run, plan: dict[str, tuple[Task, ...]], *_: object) -> None:
         runs.append(made)
         crew = Crew(made.recipe, {"scripted": Scripted()}, grade)
         for part, tasks in plan.items():
