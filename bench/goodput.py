@@ -2,8 +2,8 @@
 
 A server of ours (bench/endpoint.py, a process of its own) answers after 100 ms. The same asks are put to one just
 started, as many in flight, by aiohttp alone, by the openai SDK alone and by our engine behind its limiter; each turn
-begins with another; ours finds out by itself how many may be in flight. `--peers` adds datatrove and distilabel
-(bench/peers.py), from the first request the server sees to the last. All share the cores.
+begins with another; ours finds out by itself how many may be, up to that number. `--peers` adds datatrove and
+distilabel (bench/peers.py), from the first request the server sees to the last. All share the cores.
 """
 
 import argparse

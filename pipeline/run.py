@@ -150,7 +150,8 @@ def check_ledger(where: str) -> None:
     place = places.at(_resolved(where))
     if held(place):
         return
-    run = (place / FILE).exists()
+    with places.usable(place):
+        run = (place / FILE).exists()
     advice = (
         f"it is a run, whose ledger is {ledger(where)}" if run else "give RUN/ledger of a run that has asked something"
     )
