@@ -125,6 +125,16 @@ def practice(rng: random.Random) -> str:
     return _tell(rng, Story(told, facts, rng.choice(list(facts))))
 
 
+def bush(rng: random.Random, count: int) -> str:
+    """Return a text of so many facts that all hang on those who are told: what follows may be said in any order."""
+    names = rng.sample(NAMES, len(NAMES))
+    told = {names.pop(): rng.randint(2, 40) for _ in range(rng.randint(2, 6))}
+    facts: dict[str, Fact] = {}
+    for _ in range(count):
+        _grow(rng, names.pop(), dict(told), facts, [rng.choice(list(told))])
+    return _tell(rng, Story(told, facts, rng.choice(list(facts))))
+
+
 def read(text: str) -> Story:
     """Return the structure of a problem's text. Raises ValueError where the text is not of this world."""
     told = {m["x"]: int(m["n"]) for m in _TOLD.finditer(text)}
@@ -136,6 +146,12 @@ def read(text: str) -> Story:
     if not _follows(story):
         raise ValueError("not a problem of the arith world: somebody's quantity does not follow")
     return story
+
+
+def subjects(text: str) -> list[tuple[int, str]]:
+    """Return whose sentence it is behind each operand that a sentence names, with the offset of the operand's end."""
+    found = [m for _, reader in _READERS for m in reader.finditer(text)]
+    return sorted((m.end(operand), m["x"]) for m in found for operand in ("a", "b"))
 
 
 def _follows(story: Story) -> bool:

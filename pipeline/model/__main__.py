@@ -11,7 +11,7 @@ from pipeline.model import card, sampled, vocabulary
 from pipeline.model.export import export
 from pipeline.model.train import Training
 
-STEPS = 11_000  # in all, after looking up: 1 h 55 min of two slow cores (docs/decisions/002)
+STEPS = 11_000  # in all, beside looking up: under two hours of two cores (docs/decisions/002)
 ROUND = 400  # steps between exports, and between looks at the model's own solutions
 READY = 0.6  # of the steps: before, its solutions are not worth judging
 SENSIBLE = 0.2  # of its solutions must be right: judging babble teaches nothing
@@ -23,12 +23,12 @@ def main() -> None:
     options = _options()
     options.build.mkdir(parents=True, exist_ok=True)
     training = Training(options.build, vocabulary.tokenizer(), options.steps)
-    training.look_up()
-    print(json.dumps({"looking up": training.looked}), flush=True)  # noqa: T201 - the log
     while training.progress < 1:
+        training.look_up()
         told = refresh(training, options.build / "export") if training.progress > READY else {}
         told |= training.run(ROUND)
-        print(json.dumps({"progress": round(training.progress, 3), **told}), flush=True)  # noqa: T201 - the log
+        told |= {"progress": round(training.progress, 3), "looked": training.looked}
+        print(json.dumps(told), flush=True)  # noqa: T201 - the log
     export(training.model, training.tokenizer, options.out)
     card.write(options.out, Embedded(options.out), steps=training.done)
 

@@ -14,17 +14,20 @@ from data.arith import oracle, world
 from data.records import NO_ERROR
 
 DRILLED = ("+", "+", "-", "-", "-", "*", "/", "mod", "mod", "mod", "mod", "max")  # remainders are learnt last
+SHUFFLED = 0.3  # of the solutions go through the people in an order of their own
 SKIPPED = 0.2  # of the people who do not matter are left out
+_LINE = re.compile(r"(So \w+:)( \w+)( .* =)( .*)")
 ASK = "Which paragraph is wrong first?"  # the tail of judges/prompts/critique_brief.txt; a test holds the two together
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text. `weight`: of predicting its tokens; `verdict`: what to know once its last token is read."""
+    """A stretch of text. `weight`: of predicting its tokens; once its last is read, a `verdict` or `whose` to know."""
 
     text: str
     weight: float = 0.0
     verdict: bool | None = None
+    whose: str | None = None
 
 
 Example = list[Piece]
@@ -51,7 +54,7 @@ def solution(rng: random.Random, problem: str, slips: float, each: float = 0.0) 
     idle = [name for name in story.facts if name not in used]
     skip = frozenset(name for name in idle if rng.random() < SKIPPED)
     if not each and rng.random() < slips / 4:
-        return hasty(rng, problem)
+        return hasty(rng, problem, dodges=0.5)
     count = len(story.facts) - len(skip) + 1
     spoiled = {index for index in range(count) if rng.random() < each}
     if not each and rng.random() < slips:
@@ -59,22 +62,25 @@ def solution(rng: random.Random, problem: str, slips: float, each: float = 0.0) 
     return _solved(problem, *_written(rng, story, skip, spoiled))
 
 
-def hasty(rng: random.Random, problem: str) -> Solved:
-    """Return a solution in which somebody was left out whose quantity, made up, is then used."""
+def hasty(rng: random.Random, problem: str, dodges: float = 0.0) -> Solved:
+    """Return a solution in which somebody was left out; who needs them makes up the quantity, or `dodges` it.
+
+    To dodge is to use another rule, which needs only those who are known: most of what a solver in haste does.
+    """
     story = world.read(problem)
-    return _solved(problem, *_written(rng, story, frozenset({rng.choice(list(story.facts))}), set()))
+    return _solved(problem, *_written(rng, story, frozenset({rng.choice(list(story.facts))}), set(), dodges))
 
 
 def to_solve(solved: Solved, *, whole: bool = False) -> Example:
     """Make a solver's example: go on rightly, also after a slip, whose own step is learnt from only if `whole`."""
     pairs = zip(solved.steps, solved.verdicts, strict=True)
     shown = [Piece(step, weight=1.0 if verdict or whole else 0.0) for step, verdict in pairs]
-    return [Piece(f"<|user|>{solved.problem}<|end|><|assistant|>"), *shown, Piece("<|end|>", weight=1.0)]
+    return [*_told(solved.problem), Piece("<|end|><|assistant|>"), *shown, Piece("<|end|>", weight=1.0)]
 
 
 def to_judge(solved: Solved) -> Example:
     """Make a judge's example: each shown step carries its verdict, and the reply goes up to the first wrong one."""
-    shown: Example = [Piece(f"<|user|>{solved.problem}\n\n")]
+    shown: Example = [*_told(solved.problem), Piece("\n\n")]
     for number, (step, verdict) in enumerate(zip(solved.steps, solved.verdicts, strict=True), 1):
         shown += [
             Piece(f"<paragraph_{number}>\n"),
@@ -114,6 +120,34 @@ def recall(rng: random.Random, people: int) -> Example:
     answers = [Piece(*half) for name in asked for half in ((f" {name}", 0.0), (f" {told[name]}", 1.0), (".", 0.0))]
     given = " ".join(f"{name} {number}." for name, number in told.items())
     return [Piece(f"<|user|>{given}<|end|><|assistant|>"), *answers]
+
+
+def rules(rng: random.Random, count: int) -> Example:
+    """Make a drill in looking up how a quantity follows: so many people's rules, half of them asked for in any order.
+
+    In solutions the next line is nearly always about the text's next sentence, so that whoever learns from those alone
+    goes on to it, whosever name stands there.
+    """
+    text = world.bush(rng, count)
+    story = world.read(text)
+    values, said = story.values(), list[Piece]()
+    for name in rng.sample(list(story.facts), max(1, count // 2)):
+        line = oracle.line(name, story.facts[name], values)
+        [(given, whose, rule, result)] = _LINE.findall(line)
+        said += [Piece(given), Piece(whose, weight=1.0), Piece(rule, weight=0.5), Piece(f"{result}\n\n")]
+    return [*_told(text), Piece("<|end|><|assistant|>"), *said]
+
+
+def _told(problem: str) -> Example:
+    """Return the prompt's beginning, in which each operand knows whose sentence it stands in.
+
+    Who looks a person's rule up has to find the operands by the person's name, several words before them.
+    """
+    said, start = [Piece("<|user|>")], 0
+    for end, who in world.subjects(problem):
+        said.append(Piece(problem[start:end], whose=who))
+        start = end
+    return [*said, Piece(problem[start:])]
 
 
 def compare(rng: random.Random, steps: int) -> Example:
@@ -168,29 +202,44 @@ def _solved(problem: str, lines: Sequence[str], verdicts: Sequence[bool]) -> Sol
 
 
 def _written(
-    rng: random.Random, story: world.Story, skip: frozenset[str], spoiled: set[int]
+    rng: random.Random, story: world.Story, skip: frozenset[str], spoiled: set[int], dodges: float = 0.0
 ) -> tuple[list[str], list[bool]]:
     """Return the solution's lines with slips in the `spoiled` ones, and which lines follow from those before.
 
-    Of somebody in `skip` whom others need, the lines that follow make up the quantity.
+    Of somebody in `skip` whom others need, the lines that follow make up the quantity, or some `dodges` it.
     """
     values = dict(story.told)
     made_up: set[str] = set()
     lines: list[str] = []
     verdicts: list[bool] = []
-    for name, fact in story.facts.items():
+    for name, fact in _ordered(rng, story):
         values[name] = _value(fact, values)
         if name in skip:
             made_up.add(name)
             values[name] = _near(rng, values[name], values)
             continue
-        right = oracle.line(name, fact, values)
-        lines.append(_spoil(rng, name, fact, values) if len(lines) in spoiled else right)
-        verdicts.append(lines[-1] == right and not {fact.a, fact.b} & made_up)
+        right, needs = oracle.line(name, fact, values), {fact.a, fact.b} & made_up
+        if needs and rng.random() < dodges:
+            lines.append(_another(rng, name, fact, values, [who for who in values if who not in {name, *made_up}]))
+        else:
+            lines.append(_spoil(rng, name, fact, values) if len(lines) in spoiled else right)
+        verdicts.append(lines[-1] == right and not needs)
         values[name] = int(re.findall(r"\d+", lines[-1])[-1])
     said = _near(rng, values[story.asked], values) if len(lines) in spoiled else values[story.asked]
     follows = said == values[story.asked] and story.asked not in made_up
     return [*lines, f"The answer is {said}."], [*verdicts, follows]
+
+
+def _ordered(rng: random.Random, story: world.Story) -> list[tuple[str, world.Fact]]:
+    """Return the facts in the text's order, or sometimes in any in which each stands after what it needs."""
+    if rng.random() > SHUFFLED:
+        return list(story.facts.items())
+    rest, ordered = dict(story.facts), dict[str, world.Fact]()
+    while rest:
+        ready = [name for name, fact in rest.items() if not {fact.a, fact.b} & rest.keys()]
+        name = rng.choice(ready)
+        ordered[name] = rest.pop(name)
+    return list(ordered.items())
 
 
 def _value(fact: world.Fact, values: dict[str, int]) -> int:
@@ -201,8 +250,10 @@ def _value(fact: world.Fact, values: dict[str, int]) -> int:
 
 def _spoil(rng: random.Random, name: str, fact: world.Fact, values: dict[str, int]) -> str:
     """Return one wrong line for `name`: a wrong result, a wrong quantity put in, or a wrong rule."""
-    known = {**values, name: values[name]}
-    match rng.choice(("result", "result", "result", "put in", "put in", "person", "rule", "whom")):
+    known = dict(values)
+    match rng.choice(("result", "result", "put in", "put in", "person", "rule", "whom", "another", "another")):
+        case "another":
+            return _another(rng, name, fact, values, [who for who in values if who != name])
         case "result":
             known[name] = _near(rng, known[name], values)
         case "put in":
@@ -218,6 +269,15 @@ def _spoil(rng: random.Random, name: str, fact: world.Fact, values: dict[str, in
             fact = replace(fact, b=rng.choice([*values, str(rng.randint(2, 30))]))
             known[name] = _value(fact, known)
     return oracle.line(name, fact, known)
+
+
+def _another(rng: random.Random, name: str, fact: world.Fact, values: dict[str, int], people: list[str]) -> str:
+    """Return a line for `name` by a rule that is not theirs, among these people: somebody else's was looked up."""
+    strangers = [who for who in people if who not in {fact.a, fact.b}]
+    op, kind = rng.choice([rule for rule in world.PHRASES if strangers or rule[0] != fact.op])
+    b = rng.choice(people) if kind == "person" else str(rng.randint(2, 30 if op in "+-" else 5))
+    wrong = world.Fact(op, rng.choice(strangers or people), b)
+    return oracle.line(name, wrong, {**values, name: _value(wrong, values)})
 
 
 def _near(rng: random.Random, value: int, values: dict[str, int]) -> int:

@@ -1,15 +1,16 @@
 """Trains the small model from scratch in a number of steps; interrupted, it goes on from its last checkpoint.
 
-It learns to look up first, however long that takes: among two people, then three, up to all (docs/decisions/002).
-
-One loss has three parts: the text of right steps and of replies; at the end of each step shown to the judge, its
-verdict, read one layer below the top, so that the reply can look it up there.
+It learns to look up by itself, however long that takes: a person's quantity first of all, how one follows once it
+knows the sentences (docs/decisions/002). One loss has three parts: the text of right steps and of replies; at the end
+of each step shown to the judge, its verdict, read one layer below the top, so that the reply can look it up there;
+and in each sentence of a problem, half-way up, whose it is.
 """
 
 import itertools
 import math
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,33 @@ from transformers import AttentionInterface, Qwen2Config, Qwen2ForCausalLM
 
 from data.arith import world
 from data.errors import RunError
-from pipeline.model.batches import IGNORED, Batch, batches, recalls
+from pipeline.model import corpus
+from pipeline.model.batches import FACTS, IGNORED, RULES, Batch, Drill, batches, lookups
 from pipeline.model.corpus import Solved
 from pipeline.model.muon import Muon
 
 PEAK = {"matrices": 0.0045, "rest": 0.00225}
-ALL = len(world.NAMES)
-LEARNT = 0.15  # nats a quantity that is looked up
-IN_VAIN = 6_000  # steps of looking up: learnt, it took about 1,000
+LEARNT = 0.15  # nats of what is looked up
+IN_VAIN = 6_000  # steps of looking up: learnt, it took about 1,500
 VERDICT_WEIGHT = 0.3
+WHOSE_WEIGHT = 1.5
+HALFWAY = 3  # of the six layers
+
+
+@dataclass(frozen=True, slots=True)
+class Art:
+    """An art of looking up, learnt by `drill` among `few`, then ever more, up to `most`, with nothing beside it.
+
+    That begins once `due`, a share of the steps, is done.
+    """
+
+    drill: Drill
+    few: int
+    most: int
+    due: float
+
+
+ARTS = {"people": Art(corpus.recall, 2, len(world.NAMES), 0.0), "rules": Art(corpus.rules, 8, FACTS, RULES)}
 
 
 def attention(
@@ -71,22 +90,26 @@ def config(vocabulary: int) -> Qwen2Config:
     )
 
 
-def losses(model: Qwen2ForCausalLM, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the weighted mean cross-entropies (nats) of the text and of the verdicts."""
+def losses(model: Qwen2ForCausalLM, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the mean cross-entropies (nats) of the text (weighted), of the verdicts, and of whose a sentence is."""
     hidden = model.model(batch.inputs_BT, output_hidden_states=True).hidden_states
     said = batch.weights_BT > 0
     targets, weights = batch.targets_BT[said], batch.weights_BT[said]
     text = functional.cross_entropy(model.lm_head(hidden[-1][said]), targets, reduction="none")
-    asked = batch.verdicts_BT != IGNORED
-    below = model.lm_head(model.model.norm(hidden[-2][asked]))
-    verdict = functional.cross_entropy(below, batch.verdicts_BT[asked]) if asked.any() else text.sum() * 0
-    return (text * weights).sum() / weights.sum(), verdict
+
+    def known(layer: int, words_BT: torch.Tensor) -> torch.Tensor:
+        asked = words_BT != IGNORED
+        read = model.lm_head(model.model.norm(hidden[layer][asked]))
+        return functional.cross_entropy(read, words_BT[asked]) if asked.any() else text.sum() * 0
+
+    return (text * weights).sum() / weights.sum(), known(-2, batch.verdicts_BT), known(HALFWAY, batch.whose_BT)
 
 
 class Training:
     """A model, its optimisers and how far they have come (`done` steps of `steps`), kept in `folder`.
 
-    Before these steps it learns to look up, among up to `people`; `looked` are the steps that took so far.
+    Beside these steps it learns to look up: `sizes` are how many of each of `ARTS` among which it learns that now,
+    `looked` the steps that took so far.
     """
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, steps: int) -> None:
@@ -101,7 +124,7 @@ class Training:
             ("rest", torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.01)),
         ]
         self.halves = halves(self.device)
-        self.people, self.looked = 2, 0
+        self.sizes, self.looked = {name: art.few for name, art in ARTS.items()}, 0
         self.done = 0
         self.sampled: list[Solved] = []
         if self.file.exists():
@@ -113,27 +136,31 @@ class Training:
         return min(1.0, self.done / self.steps)
 
     def look_up(self) -> None:
-        """Train to look up among ever more people, up to all, and save. Raises RunError where that is not learnt.
+        """Train in those of `ARTS` that are due and not learnt, and save. Raises RunError where one is in vain.
 
-        The art comes suddenly, and from two people first: mixed numbers of them had not shown it after 1,000 steps.
+        Each comes suddenly, people's from two first: mixed numbers of people had not shown it after 1,000 steps.
         """
-        rng, loss = random.Random(f"recall/{self.looked}"), math.inf
-        while self.people <= ALL:
-            if self.looked > IN_VAIN:
-                told = f"looking up among {self.people} people is not learnt after {self.looked} steps"
-                raise RunError(f"{told}: see docs/decisions/002")
-            for batch in recalls(self.tokenizer, rng, self.people):
-                text, _ = self._step(batch, rate=0.5)
-                self.looked += 1
-                loss = text if loss == math.inf else 0.9 * loss + 0.1 * text
-                if loss < LEARNT:
-                    self.people, loss = self.people + 1, loss + 0.1
-                    break
-        self._save()
+        rng = random.Random(f"recall/{self.looked}")
+        for name, art in ARTS.items():
+            if self.progress < art.due or self.sizes[name] > art.most:
+                continue
+            loss = math.inf
+            while (size := self.sizes[name]) <= art.most:
+                if self.looked > IN_VAIN:
+                    told = f"looking up among {size} {name} is not learnt after {self.looked} steps"
+                    raise RunError(f"{told}: see docs/decisions/002")
+                for batch in lookups(self.tokenizer, rng, art.drill, size):
+                    text, *_ = self._step(batch, rate=0.5)
+                    self.looked += 1
+                    loss = text if loss == math.inf else 0.9 * loss + 0.1 * text
+                    if loss < LEARNT:
+                        self.sizes[name], loss = size + 1, loss + 0.1
+                        break
+            self._save()
 
     def run(self, steps: int) -> dict[str, float]:
         """Train for `steps` (or to the end), save, and return the mean losses and seconds a step."""
-        first, end, sums, started = self.done, min(self.done + steps, self.steps), [0.0, 0.0], time.monotonic()
+        first, end, sums, started = self.done, min(self.done + steps, self.steps), [0.0, 0.0, 0.0], time.monotonic()
         rng = random.Random(f"corpus/{first}")
         while self.done < end:
             for batch in itertools.islice(batches(self.tokenizer, rng, self.progress, self.sampled), end - self.done):
@@ -142,29 +169,30 @@ class Training:
                 self.done += 1
         self._save()
         count = max(1, self.done - first)
-        means = {"text": sums[0] / count, "verdict": sums[1] / count, "seconds": (time.monotonic() - started) / count}
-        return {"steps": self.done, **means}
+        means = dict(zip(("text", "verdict", "whose"), (total / count for total in sums), strict=True))
+        return {"steps": self.done, **means, "seconds": (time.monotonic() - started) / count}
 
-    def _step(self, batch: Batch, rate: float) -> tuple[float, float]:
+    def _step(self, batch: Batch, rate: float) -> tuple[float, float, float]:
         """Take one step at `rate` of the peak learning rates."""
         for name, optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = PEAK[name] * rate
         with torch.autocast(self.device, torch.bfloat16, enabled=self.halves):
-            text, verdict = losses(self.model, _to(batch, self.device))
-        (text + VERDICT_WEIGHT * verdict).backward()
+            text, verdict, whose = losses(self.model, _to(batch, self.device))
+        taught = WHOSE_WEIGHT if self.progress >= RULES else 0.0
+        (text + VERDICT_WEIGHT * verdict + taught * whose).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for _, optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        return float(text.detach()), float(verdict.detach())
+        return float(text.detach()), float(verdict.detach()), float(whose.detach())
 
     def _save(self) -> None:
         state = {
             "model": self.model.state_dict(),
             "optimisers": [optimiser.state_dict() for _, optimiser in self.optimisers],
             "steps": self.done,
-            "people": self.people,
+            "sizes": self.sizes,
             "looked": self.looked,
         }
         torch.save(state, self.file.with_suffix(".tmp"))
@@ -175,9 +203,9 @@ class Training:
         self.model.load_state_dict(state["model"])
         for (_, optimiser), saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.done, self.people, self.looked = state["steps"], state["people"], state["looked"]
+        self.done, self.sizes, self.looked = state["steps"], state["sizes"], state["looked"]
 
 
 def _to(batch: Batch, device: str) -> Batch:
-    tensors = (batch.inputs_BT, batch.targets_BT, batch.weights_BT, batch.verdicts_BT)
+    tensors = (batch.inputs_BT, batch.targets_BT, batch.weights_BT, batch.verdicts_BT, batch.whose_BT)
     return batch if device == "cpu" else Batch(*(t.to(device) for t in tensors))
