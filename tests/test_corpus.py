@@ -41,6 +41,14 @@ def text(example: Example) -> str:
     return "".join(piece.text for piece in example)
 
 
+def learnt(example: Example, said: str, skip: int = 0) -> set[bool]:
+    """Return whether what it says here is learnt from: {True}, {False}, or both for parts of it."""
+    start = text(example).index(said)
+    ends = itertools.accumulate(len(piece.text) for piece in example)
+    inside = zip(example, ends, strict=True)
+    return {piece.weight > 0 for piece, end in inside if piece.text and start + skip < end <= start + len(said)}
+
+
 def encoded(made: Tokenizer, said: str) -> Any:
     return made.encode(said, add_special_tokens=False)
 
@@ -191,14 +199,14 @@ def test_only_right_steps_are_learnt_from_and_each_shown_step_has_its_verdict(ca
     if each:
         case = corpus.solution(random.Random(case.problem), case.problem, 0.0, each)
     assert case.first_error == (case.verdicts.index(False) if False in case.verdicts else NO_ERROR)
-    *shown, end = corpus.to_solve(case)[-len(case.steps) - 1 :]
-    assert [piece.weight > 0 for piece in shown] == list(case.verdicts)
-    assert end.weight > 0
+    solving = corpus.to_solve(case)
+    assert [learnt(solving, step) for step in case.steps] == [{verdict} for verdict in case.verdicts]
+    assert solving[-1].weight > 0
     judged = corpus.to_judge(case)
     assert [piece.verdict for piece in judged if piece.verdict is not None] == list(case.verdicts)
-    first = next(index for index, piece in enumerate(judged) if piece.text == "<paragraph_1>\n") + 1
-    steps = judged[first : first + 3 * len(case.steps) : 3]
-    assert [piece.weight > 0 for piece in steps] == list(case.verdicts)
+    shown = [f"<paragraph_{number}>\n{step.strip()}" for number, step in enumerate(case.steps, 1)]
+    found = [learnt(judged, step, skip=step.index("\n") + 1) for step in shown]
+    assert found == [{verdict} for verdict in case.verdicts]
 
 
 def test_a_third_of_the_steps_wrong_is_told_step_by_step() -> None:
@@ -235,20 +243,21 @@ def test_rules_are_looked_up_in_an_order_of_their_own(seed: int, count: int) -> 
     story, lines = world.read(told), said.split("\n\n")[:-1]
     assert (len(story.facts), len(lines)) == (count, max(1, count // 2))
     assert set(lines) <= set(solve(story))
-    learnt = [piece for piece in example if piece.weight]
-    assert [piece.text.strip() for piece in learnt[::2]] == [line.split()[2] for line in lines]
+    assert [piece.text.strip() for piece in example if piece.weight == 1.0] == [line.split()[2] for line in lines]
+    assert all(learnt(example, f"So {line.split()[1]}") == {False} for line in lines)
     pieces = [encoded(TOKENIZER, piece.text).ids for piece in example]
     assert list(itertools.chain.from_iterable(pieces)) == encoded(TOKENIZER, text(example)).ids
 
 
 @given(some)
-def test_each_operand_of_a_sentence_knows_whose_it_is(case: Solved) -> None:
+def test_each_operand_of_a_sentence_and_each_operation_knows_whose_it_is(case: Solved) -> None:
     story = world.read(case.problem)
+    operands = [(name, operand) for name, fact in story.facts.items() for operand in (fact.a, fact.b)]
+    steps = [(line[1], line[2]) for line in map(re.compile(r"So (\w+): \w+ [\d?]+ (\S+) ").match, case.steps) if line]
     for example in (corpus.to_solve(case), corpus.to_judge(case)):
         known = [(piece.whose, piece.text.split()[-1]) for piece in example if piece.whose]
-        expected = [(name, operand) for name, fact in story.facts.items() for operand in (fact.a, fact.b)]
-        assert sorted(known) == sorted(expected)
-        assert [who for who, _ in known[::2]] == list(story.facts)
+        assert sorted(known[: len(operands)]) == sorted(operands)
+        assert known[len(operands) :][: len(steps)] == steps
         assert all(TOKENIZER.token_to_id(who) is not None for who, _ in known)
         pieces = [encoded(TOKENIZER, piece.text).ids for piece in example]
         assert list(itertools.chain.from_iterable(pieces)) == encoded(TOKENIZER, text(example)).ids

@@ -16,7 +16,7 @@ from data.records import NO_ERROR
 DRILLED = ("+", "+", "-", "-", "-", "*", "/", "mod", "mod", "mod", "mod", "max")  # remainders are learnt last
 SHUFFLED = 0.3  # of the solutions go through the people in an order of their own
 SKIPPED = 0.2  # of the people who do not matter are left out
-_LINE = re.compile(r"(So \w+:)( \w+)( .* =)( .*)")
+_LINE = re.compile(r"(So (?P<who>\w+):)( \w+)( [\d?]+ \S+)( [^=]*=)( .*)", re.DOTALL)
 ASK = "Which paragraph is wrong first?"  # the tail of judges/prompts/critique_brief.txt; a test holds the two together
 
 
@@ -74,7 +74,7 @@ def hasty(rng: random.Random, problem: str, dodges: float = 0.0) -> Solved:
 def to_solve(solved: Solved, *, whole: bool = False) -> Example:
     """Make a solver's example: go on rightly, also after a slip, whose own step is learnt from only if `whole`."""
     pairs = zip(solved.steps, solved.verdicts, strict=True)
-    shown = [Piece(step, weight=1.0 if verdict or whole else 0.0) for step, verdict in pairs]
+    shown = [piece for step, verdict in pairs for piece in _said(step, 1.0 if verdict or whole else 0.0)]
     return [*_told(solved.problem), Piece("<|end|><|assistant|>"), *shown, Piece("<|end|>", weight=1.0)]
 
 
@@ -84,7 +84,7 @@ def to_judge(solved: Solved) -> Example:
     for number, (step, verdict) in enumerate(zip(solved.steps, solved.verdicts, strict=True), 1):
         shown += [
             Piece(f"<paragraph_{number}>\n"),
-            Piece(step.strip(), weight=0.5 if verdict else 0.0),
+            *_said(step.strip(), 0.5 if verdict else 0.0),
             Piece(f"\n</paragraph_{number}>\n\n", verdict=verdict),
         ]
     return [*shown, Piece(f"{ASK}<|end|><|assistant|>"), *reply(solved), Piece("<|end|>", weight=0.5)]
@@ -101,7 +101,7 @@ def reply(solved: Solved) -> Example:
         own = oracle.mended(solved.problem, solved.steps, index)
         said += [
             Piece(f"<analysis_{index + 1}>\n", weight=0.5),
-            Piece(f"{own}\n" if own else "", weight=1.0),
+            *_said(f"{own}\n" if own else "", 1.0),
             Piece("wrong" if index == wrong else "right", weight=4.0),
             Piece(f"\n</analysis_{index + 1}>\n\n", weight=0.5),
         ]
@@ -132,22 +132,34 @@ def rules(rng: random.Random, count: int) -> Example:
     story = world.read(text)
     values, said = story.values(), list[Piece]()
     for name in rng.sample(list(story.facts), max(1, count // 2)):
-        line = oracle.line(name, story.facts[name], values)
-        [(given, whose, rule, result)] = _LINE.findall(line)
-        said += [Piece(given), Piece(whose, weight=1.0), Piece(rule, weight=0.5), Piece(f"{result}\n\n")]
+        given, first, op, second, result = _said(oracle.line(name, story.facts[name], values), 0.5)
+        result = Piece(f"{result.text}\n\n")
+        said += [replace(given, weight=0.0), replace(first, weight=1.0), op, second, result]
     return [*_told(text), Piece("<|end|><|assistant|>"), *said]
 
 
 def _told(problem: str) -> Example:
     """Return the prompt's beginning, in which each operand knows whose sentence it stands in.
 
-    Who looks a person's rule up has to find the operands by the person's name, several words before them.
+    Who looks a person's rule up has to find the operands by the person's name, several words before them. So does the
+    operation in a step (`_said`), which goes on to the second operand.
     """
     said, start = [Piece("<|user|>")], 0
     for end, who in world.subjects(problem):
         said.append(Piece(problem[start:end], whose=who))
         start = end
     return [*said, Piece(problem[start:])]
+
+
+def _said(step: str, weight: float) -> Example:
+    """Return a step of which the operation knows whose step it is, where there is one."""
+    found = _LINE.fullmatch(step)
+    if found is None:
+        return [Piece(step, weight)]
+    given, _, first, op, second, result = found.groups()
+    parts = [Piece(part, weight) for part in (given, first, op, second, result)]
+    parts[2] = replace(parts[2], whose=found["who"])
+    return parts
 
 
 def compare(rng: random.Random, steps: int) -> Example:
