@@ -179,8 +179,7 @@ class Training:
                 group["lr"] = PEAK[name] * rate
         with torch.autocast(self.device, torch.bfloat16, enabled=self.halves):
             text, verdict, whose = losses(self.model, _to(batch, self.device))
-        taught = WHOSE_WEIGHT if self.progress >= RULES else 0.0
-        (text + VERDICT_WEIGHT * verdict + taught * whose).backward()
+        (text + VERDICT_WEIGHT * verdict + WHOSE_WEIGHT * whose).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for _, optimiser in self.optimisers:
             optimiser.step()
