@@ -65,7 +65,7 @@ def solution(rng: random.Random, problem: str, slips: float, each: float = 0.0) 
 def hasty(rng: random.Random, problem: str, dodges: float = 0.0) -> Solved:
     """Return a solution in which somebody was left out; who needs them makes up the quantity, or `dodges` it.
 
-    To dodge is to use another rule, which needs only those who are known: most of what a solver in haste does.
+    To dodge is to use another rule, which needs only those who are known: a model that finds no rule does so.
     """
     story = world.read(problem)
     return _solved(problem, *_written(rng, story, frozenset({rng.choice(list(story.facts))}), set(), dodges))
