@@ -157,27 +157,32 @@ class Training:
                         break
 
     def run(self, steps: int) -> dict[str, float]:
-        """Train for `steps` (or to the end), save, and return the mean losses and seconds a step."""
+        """Train for `steps` (or to the end), save, and return the mean losses and seconds a step.
+
+        Whose a sentence is, is taught only once rules are looked up: known before, it keeps them from being learnt.
+        """
         first, end, sums, started = self.done, min(self.done + steps, self.steps), [0.0, 0.0, 0.0], time.monotonic()
+        whose = WHOSE_WEIGHT if self.sizes["rules"] > ARTS["rules"].few else 0.0
         rng = random.Random(f"corpus/{first}")
         while self.done < end:
             for batch in itertools.islice(batches(self.tokenizer, rng, self.progress, self.sampled), end - self.done):
                 warm, decay = min(1.0, (self.done + 1) / 100), 0.5 * (1 + math.cos(math.pi * self.progress))
-                sums = [a + b for a, b in zip(sums, self._step(batch, warm * max(decay, 0.01)), strict=True)]
+                lost = self._step(batch, warm * max(decay, 0.01), whose)
+                sums = [a + b for a, b in zip(sums, lost, strict=True)]
                 self.done += 1
         self._save()
         count = max(1, self.done - first)
         means = dict(zip(("text", "verdict", "whose"), (total / count for total in sums), strict=True))
         return {"steps": self.done, **means, "seconds": (time.monotonic() - started) / count}
 
-    def _step(self, batch: Batch, rate: float) -> tuple[float, float, float]:
+    def _step(self, batch: Batch, rate: float, whose_weight: float = WHOSE_WEIGHT) -> tuple[float, float, float]:
         """Take one step at `rate` of the peak learning rates."""
         for name, optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = PEAK[name] * rate
         with torch.autocast(self.device, torch.bfloat16, enabled=self.halves):
             text, verdict, whose = losses(self.model, _to(batch, self.device))
-        (text + VERDICT_WEIGHT * verdict + WHOSE_WEIGHT * whose).backward()
+        (text + VERDICT_WEIGHT * verdict + whose_weight * whose).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for _, optimiser in self.optimisers:
             optimiser.step()
