@@ -8,6 +8,7 @@ from typing import Any
 from data import shards
 from data.arith import oracle
 from data.places import Place
+from data.records import NO_ERROR
 from data.schema import Row
 
 COLUMNS = [
@@ -17,6 +18,7 @@ COLUMNS = [
     "steps",
     "kept",
     "reason",
+    "outcome",
     "first_error",
     "mc_first_error",
     "judge_first_error",
@@ -27,6 +29,7 @@ COLUMNS = [
     "tokens",
 ]
 CREDITED = "credited"
+FEW = 10  # errors found in wrong answers: by fewer it is not known how many the judge misses
 
 
 @dataclass(slots=True)
@@ -50,8 +53,8 @@ class Summary:
 
     `problems` is None where an old shard did not count them. `weighed` labels that were kept have a posterior, `wrong`
     of them are expected to be wrong; `witnessed` have none. In `broken` solutions a prefix was hit after one that was
-    not (stages/probes.py). `credit` counts solutions that have rewards as credited,
-    the others by why they have none.
+    not (stages/probes.py). `credit` counts solutions that have rewards as credited, the others by why they have none.
+    `spoken` counts those that the judge spoke on, as "equal named": the answer, and whether it names a step or "none".
     """
 
     solutions: int = 0
@@ -65,6 +68,7 @@ class Summary:
     tokens: Counter[str] = field(default_factory=Counter)
     scores: dict[str, Score] = field(default_factory=dict)
     credit: Counter[str] = field(default_factory=Counter)
+    spoken: Counter[str] = field(default_factory=Counter)
 
     def count(self, row: Row) -> None:
         """Count one row."""
@@ -78,6 +82,8 @@ class Summary:
         self.tokens.update(row["tokens"])
         if row["rewards"] is not None or row["rewards_reason"]:
             self.credit[row["rewards_reason"] or CREDITED] += 1
+        if row["outcome"] != "undecided" and (judged := row["judge_first_error"]) is not None:
+            self.spoken[f"{row['outcome']} {'none' if judged == NO_ERROR else 'named'}"] += 1
         if (known := truth(row)) is not None:
             for name, claim in CLAIMS.items():
                 self.scores.setdefault(name, Score()).count(claim(row), known)
@@ -93,10 +99,25 @@ class Summary:
         self.reasons.update(counts["reasons"])
         self.tokens.update(counts["tokens"])
         self.credit.update(counts.get("credit", {}))
+        self.spoken.update(counts.get("spoken", {}))
         for name, other in counts["scores"].items():
             score = self.scores.setdefault(name, Score())
             score.claimed, score.right = score.claimed + other["claimed"], score.right + other["right"]
             score.total += other["total"]
+
+    @property
+    def overlooked(self) -> float | None:
+        """Share of the right answers without an error to the judge that hold one; None where nothing tells.
+
+        A wrong answer holds an error for sure, so there it is seen how often the judge misses one. If it misses them as
+        often in right answers, it names all but that share of theirs. False alarms count as named: rather too much
+        (docs/quality.md). Half a solution more of each kind, as in Jeffreys' estimate.
+        """
+        missed, found = self.spoken["different none"], self.spoken["different named"]
+        passed, named = self.spoken["equal none"], self.spoken["equal named"]
+        if found < FEW or not passed:
+            return None
+        return min(1.0, (named + 0.5) * (missed + 0.5) / (found + 0.5) / passed)
 
     def lines(self) -> Iterator[str]:
         """Say it, one line a fact."""
@@ -121,6 +142,13 @@ class Summary:
             yield (
                 f"kept without a posterior: {self.witnessed:,} right answers in which the judge finds no error; no "
                 "rollout shows how many hold one, only the judge's miss rate does (completer.prior.passed)"
+            )
+        if self.overlooked is not None:
+            missed, found = self.spoken["different none"], self.spoken["different named"]
+            yield (
+                f"right answers in which the judge finds no error: {self.spoken['equal none']:,}; about "
+                f"{self.overlooked:.1%} of them hold one, if it misses errors as often as in wrong answers ({missed:,} "
+                f"of {missed + found:,})"
             )
         if self.scores:
             yield "first error against the truth:  labelled   of them right"
@@ -156,7 +184,7 @@ def counted(rows: Iterable[Row]) -> dict[str, Any]:
     scores = {name: asdict(score) for name, score in summary.scores.items()}
     plain = {"reasons": dict(summary.reasons), "tokens": dict(summary.tokens), "scores": scores}
     plain |= {"weighed": summary.weighed, "wrong": summary.wrong, "witnessed": summary.witnessed}
-    plain |= {"broken": summary.broken, "credit": dict(summary.credit)}
+    plain |= {"broken": summary.broken, "credit": dict(summary.credit), "spoken": dict(summary.spoken)}
     return {"solutions": summary.solutions, "kept": summary.kept, "problems": len(problems), **plain}
 
 

@@ -21,6 +21,7 @@ from pipeline.publish.markdown import block, code, table
 from pipeline.refilter import refilter
 from pipeline.run import Run
 from pipeline.settings import Recipe
+from pipeline.summary import summarise
 
 MADE = ("data.limit=12", "scripted.garbled=0.2", "scripted.right=0.85")
 HOSTILE = "a|b`c``\n---\n# no: [x](y) <script>\x1b[2J {{j}} | --- | &amp; \u202e 'q' \"r\" %"
@@ -95,6 +96,9 @@ def test_counts_are_those_of_the_rows(made: Run) -> None:
     assert cells(text, "judging")[1] == f"{sum(row['tokens']['judge'] for row in rows):,}"
     assert f"{sum(row['tokens']['rollouts'] for row in rows):,} rollouts were sampled" in text
     assert "not finished" not in text
+    overlooked = summarise(made.place).overlooked
+    assert overlooked is not None
+    assert f"About {overlooked:.1%} of the right answers" in text
 
 
 def test_recipe_models_prompts_and_versions_are_told(made: Run) -> None:

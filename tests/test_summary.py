@@ -51,6 +51,24 @@ def test_solutions_in_which_monotony_is_broken_are_counted_and_told() -> None:
     assert again.broken == 1
 
 
+def test_what_the_judge_overlooks_in_right_answers_is_told_by_what_it_misses_in_wrong_ones() -> None:
+    wrong = [row(0, WRONG, None, 0, judge) for judge in [0] * 18 + [NO_ERROR] * 2]
+    right = [row(0, RIGHT, None, 0, judge) | {"outcome": "equal"} for judge in [0] * 9 + [NO_ERROR] * 50]
+    silent = [row(0, WRONG, None, 0, None), row(0, WRONG, None, 0, NO_ERROR) | {"outcome": "undecided"}]
+    made = summary(*wrong, *right, *silent)
+    assert made.overlooked == pytest.approx(9.5 * 2.5 / 18.5 / 50)  # it misses 2 of 20, and names 9 of right answers
+    (told,) = [line for line in made.lines() if line.startswith("right answers in which the judge finds no error")]
+    assert "50; about 2.6%" in told
+    assert "(2 of 20)" in told
+    both = Summary()
+    both.add(counted(wrong))
+    both.add(counted([*right, *silent]))
+    both.add({key: value for key, value in counted([]).items() if key != "spoken"})  # older
+    assert both.overlooked == made.overlooked
+    assert summary(*wrong[9:], *right).overlooked is None  # it found too few to tell from
+    assert summary(*wrong).overlooked is None
+
+
 def summary(*rows: Row) -> Summary:
     made = Summary()
     for one in rows:

@@ -132,6 +132,12 @@ def _counts(place: Place, summary: Summary) -> Iterator[str]:
         yield ""
         share = f"{summary.wrong / summary.weighed:.1%} of the {summary.weighed:,}"
         yield f"By their posteriors, {share} labels kept that have one are expected to be wrong."
+    if summary.overlooked is not None:
+        yield ""
+        yield (
+            f"About {summary.overlooked:.1%} of the right answers in which the judge finds no error hold one all the "
+            "same, if it misses errors there as often as in wrong answers."
+        )
     if skipped := _skipped(place):
         yield ""
         yield from table(
