@@ -337,6 +337,27 @@ def test_training_attends_as_the_model_does(tmp_path: Path) -> None:
         assert torch.isclose(ours[0], train.losses(model, batch)[0], rtol=0.05)
 
 
+def test_whose_a_sentence_is_counts_only_once_rules_are_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="training needs the extra `train`")
+    pytest.importorskip("transformers", reason="training needs the extra `train`")
+    from pipeline.model import train  # noqa: PLC0415 - needs torch
+
+    weights: list[float] = []
+
+    def noted(_: object, __: object, ___: float, whose_weight: float) -> tuple[float, float, float]:
+        weights.append(whose_weight)
+        return 0.0, 0.0, 0.0
+
+    monkeypatch.setattr(train.Training, "_step", noted)
+    training = train.Training(tmp_path, TOKENIZER, steps=2)
+    training.run(1)
+    training.sizes["rules"] += 1
+    training.run(1)
+    assert weights == [0.0, train.WHOSE_WEIGHT]
+
+
 @pytest.mark.slow
 def test_training_looks_up_until_that_is_learnt_or_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="training needs the extra `train`")
