@@ -250,10 +250,11 @@ def test_rules_are_looked_up_in_an_order_of_their_own(seed: int, count: int) -> 
 
 
 @given(some)
-def test_each_operand_of_a_sentence_and_each_operation_knows_whose_it_is(case: Solved) -> None:
+def test_operands_of_sentences_and_each_steps_beginning_and_operation_know_whose_they_are(case: Solved) -> None:
     story = world.read(case.problem)
     operands = [(name, operand) for name, fact in story.facts.items() for operand in (fact.a, fact.b)]
-    steps = [(line[1], line[2]) for line in map(re.compile(r"So (\w+): \w+ [\d?]+ (\S+) ").match, case.steps) if line]
+    lines = filter(None, map(re.compile(r"So (\w+): \w+ [\d?]+ (\S+) ").match, case.steps))
+    steps = [(line[1], word) for line in lines for word in (f"{line[1]}:", line[2])]
     for example in (corpus.to_solve(case), corpus.to_judge(case)):
         known = [(piece.whose, piece.text.split()[-1]) for piece in example if piece.whose]
         assert sorted(known[: len(operands)]) == sorted(operands)

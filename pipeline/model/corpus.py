@@ -141,8 +141,8 @@ def rules(rng: random.Random, count: int) -> Example:
 def _told(problem: str) -> Example:
     """Return the prompt's beginning, in which each operand knows whose sentence it stands in.
 
-    Who looks a person's rule up has to find the operands by the person's name, several words before them. So does the
-    operation in a step (`_said`), which goes on to the second operand.
+    Who looks a person's rule up has to find the operands by the person's name, several words before them. A step asks
+    for them at its beginning and at its operation, which know whose step it is, in the same place (`_said`).
     """
     said, start = [Piece("<|user|>")], 0
     for end, who in world.subjects(problem):
@@ -152,13 +152,13 @@ def _told(problem: str) -> Example:
 
 
 def _said(step: str, weight: float) -> Example:
-    """Return a step of which the operation knows whose step it is, where there is one."""
+    """Return a step whose beginning and operation know whose it is, where it has them."""
     found = _LINE.fullmatch(step)
     if found is None:
         return [Piece(step, weight)]
     given, _, first, op, second, result = found.groups()
     parts = [Piece(part, weight) for part in (given, first, op, second, result)]
-    parts[2] = replace(parts[2], whose=found["who"])
+    parts[0], parts[2] = (replace(part, whose=found["who"]) for part in (parts[0], parts[2]))
     return parts
 
 

@@ -3,7 +3,7 @@
 It learns to look up by itself, however long that takes: a person's quantity first of all, how one follows once it
 knows the sentences (docs/decisions/002). One loss has three parts: the text of right steps and of replies; at the end
 of each step shown to the judge, its verdict, read one layer below the top, so that the reply can look it up there;
-and at the operands of a problem and the operations of steps, half-way up, whose they are.
+and at a problem's operands and where steps ask for them, half-way up, whose they are.
 """
 
 import itertools
