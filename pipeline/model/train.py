@@ -28,7 +28,7 @@ from pipeline.model.muon import Muon
 
 PEAK = {"matrices": 0.0045, "rest": 0.00225}
 LEARNT = 0.15  # nats of what is looked up
-IN_VAIN = 6_000  # steps of looking up: learnt, it took 1,839
+IN_VAIN = 4_000  # steps of looking up: learnt, it took 1,130
 VERDICT_WEIGHT = 0.3
 WHOSE_WEIGHT = 1.5
 HALFWAY = 3  # of the six layers
