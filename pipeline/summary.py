@@ -111,11 +111,11 @@ class Summary:
 
         A wrong answer holds an error for sure, so there it is seen how often the judge misses one. If it misses them as
         often in right answers, it names all but that share of theirs. False alarms count as named: rather too much
-        (docs/quality.md). Half a solution more of each kind, as in Jeffreys' estimate.
+        (docs/quality.md). Half a solution more of each kind, as in Jeffreys' estimate. Who misses most tells nothing.
         """
         missed, found = self.spoken["different none"], self.spoken["different named"]
         passed, named = self.spoken["equal none"], self.spoken["equal named"]
-        if found < FEW or not passed:
+        if found < max(FEW, missed) or not passed:
             return None
         return min(1.0, (named + 0.5) * (missed + 0.5) / (found + 0.5) / passed)
 

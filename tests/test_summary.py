@@ -66,6 +66,7 @@ def test_what_the_judge_overlooks_in_right_answers_is_told_by_what_it_misses_in_
     both.add({key: value for key, value in counted([]).items() if key != "spoken"})  # older
     assert both.overlooked == made.overlooked
     assert summary(*wrong[9:], *right).overlooked is None  # it found too few to tell from
+    assert summary(*wrong, *wrong[-1:] * 17, *right).overlooked is None  # it misses more than it finds
     assert summary(*wrong).overlooked is None
 
 
