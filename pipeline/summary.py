@@ -110,8 +110,9 @@ class Summary:
         """Share of the right answers without an error to the judge that hold one; None where nothing tells.
 
         A wrong answer holds an error for sure, so there it is seen how often the judge misses one. If it misses them as
-        often in right answers, it names all but that share of theirs. False alarms count as named: rather too much
-        (docs/quality.md). Half a solution more of each kind, as in Jeffreys' estimate. Who misses most tells nothing.
+        often in right answers, it names all but that share of theirs. On arith it misses more there, and three times as
+        many hold one (docs/quality.md). Half a solution more of each kind, as in Jeffreys' estimate. Who misses most
+        tells nothing.
         """
         missed, found = self.spoken["different none"], self.spoken["different named"]
         passed, named = self.spoken["equal none"], self.spoken["equal named"]
@@ -146,9 +147,9 @@ class Summary:
         if self.overlooked is not None:
             missed, found = self.spoken["different none"], self.spoken["different named"]
             yield (
-                f"right answers in which the judge finds no error: {self.spoken['equal none']:,}; about "
-                f"{self.overlooked:.1%} of them hold one, if it misses errors as often as in wrong answers ({missed:,} "
-                f"of {missed + found:,})"
+                f"right answers in which the judge finds no error: {self.spoken['equal none']:,}; "
+                f"{self.overlooked:.1%} of them hold one if it misses errors as often as in wrong answers ({missed:,} of "
+                f"{missed + found:,}); expect more (docs/quality.md)"
             )
         if self.scores:
             yield "first error against the truth:  labelled   of them right"

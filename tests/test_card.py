@@ -98,7 +98,7 @@ def test_counts_are_those_of_the_rows(made: Run) -> None:
     assert "not finished" not in text
     overlooked = summarise(made.place).overlooked
     assert overlooked is not None
-    assert f"About {overlooked:.1%} of the right answers" in text
+    assert f"finds no error {overlooked:.1%} hold one" in text
 
 
 def test_recipe_models_prompts_and_versions_are_told(made: Run) -> None:

@@ -58,7 +58,7 @@ def test_what_the_judge_overlooks_in_right_answers_is_told_by_what_it_misses_in_
     made = summary(*wrong, *right, *silent)
     assert made.overlooked == pytest.approx(9.5 * 2.5 / 18.5 / 50)  # it misses 2 of 20, and names 9 of right answers
     (told,) = [line for line in made.lines() if line.startswith("right answers in which the judge finds no error")]
-    assert "50; about 2.6%" in told
+    assert "50; 2.6% of them hold one" in told
     assert "(2 of 20)" in told
     both = Summary()
     both.add(counted(wrong))

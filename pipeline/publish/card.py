@@ -135,8 +135,8 @@ def _counts(place: Place, summary: Summary) -> Iterator[str]:
     if summary.overlooked is not None:
         yield ""
         yield (
-            f"About {summary.overlooked:.1%} of the right answers in which the judge finds no error hold one all the "
-            "same, if it misses errors there as often as in wrong answers."
+            f"Of the right answers in which the judge finds no error {summary.overlooked:.1%} hold one if it misses "
+            "errors there as often as in wrong answers; more if it trusts a right answer."
         )
     if skipped := _skipped(place):
         yield ""
