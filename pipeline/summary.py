@@ -148,8 +148,8 @@ class Summary:
             missed, found = self.spoken["different none"], self.spoken["different named"]
             yield (
                 f"right answers in which the judge finds no error: {self.spoken['equal none']:,}; "
-                f"{self.overlooked:.1%} of them hold one if it misses errors as often as in wrong answers ({missed:,} of "
-                f"{missed + found:,}); expect more (docs/quality.md)"
+                f"{self.overlooked:.1%} of them hold one if it misses errors as often as in wrong answers ({missed:,} "
+                f"of {missed + found:,}); expect more (docs/quality.md)"
             )
         if self.scores:
             yield "first error against the truth:  labelled   of them right"
