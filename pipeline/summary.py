@@ -29,7 +29,7 @@ COLUMNS = [
     "tokens",
 ]
 CREDITED = "credited"
-FEW = 10  # errors found in wrong answers: by fewer it is not known how many the judge misses
+FEW = 10  # errors found in wrong answers: from fewer it is not known how many the judge misses
 
 
 @dataclass(slots=True)
