@@ -159,7 +159,7 @@ class Training:
     def run(self, steps: int) -> dict[str, float]:
         """Train for `steps` (or to the end), save, and return the mean losses and seconds a step.
 
-        Whose a sentence is, is taught only once rules are looked up: known before, it keeps them from being learnt.
+        Whose a sentence is, is taught only once rules are looked up (docs/decisions/002: taught before, it did worse).
         """
         first, end, sums, started = self.done, min(self.done + steps, self.steps), [0.0, 0.0, 0.0], time.monotonic()
         whose = WHOSE_WEIGHT if self.sizes["rules"] > ARTS["rules"].few else 0.0
