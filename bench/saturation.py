@@ -1,8 +1,8 @@
 """Whether an engine ever waits for Python, and what a whole run's tokens per second are of the bare engine's.
 
 `python -m bench.saturation [--engine vllm]`: a first run of the arith world notes every ask it makes; the bare engine
-then answers the same asks in this process, as many at once as it likes, and a run of the same problems with new samples
-goes through Ray, workers, grading, ledger and shards. In turns, on the same cores. "vllm" is vLLM with the small model.
+then answers the same asks (vLLM: its offline `LLM`, all at once), and a run of the same problems with new samples goes
+through Ray, workers, grading, ledger and shards. In turns, on the same cores. "vllm" is vLLM with the small model.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -77,12 +77,9 @@ async def noted(chosen: Recipe, engine: Engine) -> list[Ask]:
     return noting.asks
 
 
-async def bare(engine: Any, asks: list[Ask]) -> float:
-    """Return the tokens per second of the engine alone, with nothing in its prefix cache."""
+async def bare(engine: Engine, asks: list[Ask]) -> float:
+    """Return the tokens per second of the engine alone."""
     room = asyncio.Semaphore(AT_ONCE)
-    vllm: Any = getattr(engine, "_engine", None) if hasattr(engine, "prefix_hits") else None
-    if vllm is not None:
-        await vllm.reset_prefix_cache()
 
     async def one(ask: Ask) -> int:
         async with room:
@@ -90,6 +87,25 @@ async def bare(engine: Any, asks: list[Ask]) -> float:
 
     started = time.perf_counter()
     return sum(await asyncio.gather(*map(one, asks))) / (time.perf_counter() - started)
+
+
+def offline(engine: Any, asks: list[Ask], arguments: dict[str, Any]) -> Callable[[], float]:
+    """Return what measures the tokens per second of vLLM's offline inference, with nothing in its prefix cache.
+
+    As it comes, given all prompts at once: what whoever needs no pipeline would run. `engine` only spells the prompts.
+    """
+    from vllm import LLM, TokensPrompt  # noqa: PLC0415 - vllm may not be installed
+
+    prompts, params = zip(*map(engine.request, asks), strict=True)
+    alone: Any = LLM(**arguments)
+
+    def pace() -> float:
+        alone.reset_prefix_cache()
+        started = time.perf_counter()
+        ends = alone.generate([TokensPrompt(prompt_token_ids=one) for one in prompts], list(params), use_tqdm=False)
+        return sum(len(one.token_ids) for end in ends for one in end.outputs) / (time.perf_counter() - started)
+
+    return pace
 
 
 def whole(out: Path, options: Sequence[str]) -> dict[str, float]:
@@ -125,19 +141,31 @@ def compare(dataset: str, engine: str, sets: Sequence[str], turns: int, gpus: in
         async def start() -> Engine:
             return make(engine, chosen, gpus)
 
-        loaded = runner.run(start())
+        loaded: Any = runner.run(start())
         asks = runner.run(noted(chosen, loaded))
-        before = runner.run(bare(loaded, asks))
+        kind, _, model = engine.partition(":")
+        if kind == "vllm":
+            from pipeline.engines import vllm  # noqa: PLC0415 - vllm may not be installed
+
+            runner.run(loaded.close())
+            share = chosen.cluster.memory_share
+            alone = offline(loaded, asks, vllm.settings(model, chosen.vllm_for(model), gpus, share))
+        else:
+
+            def alone() -> float:
+                return runner.run(bare(loaded, asks))
+
+        before = alone()
         for turn in range(turns):
             run = whole(folder / str(turn), [f"--dataset={dataset}", *(f"--set={one}" for one in sets)])
-            after = runner.run(bare(loaded, asks))
-            alone, before = (before + after) / 2, after
+            after = alone()
+            mean, before = (before + after) / 2, after
             rows.append(
                 {
                     "turn": turn,
-                    "bare tokens/s": round(alone),
+                    "bare tokens/s": round(mean),
                     "a whole run's": round(run["tokens/s"]),
-                    "ratio": round(run["tokens/s"] / alone, 3),
+                    "ratio": round(run["tokens/s"] / mean, 3),
                     "engine idle": f"{run['idle']:.2%}",
                     "loop lag p99, ms": round(run["lag ms"], 1),
                     "prefix cache": f"{run['hits']:.1%}",

@@ -170,14 +170,18 @@ def main() -> None:
     """Print the table, and write it down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=3000, help="tokens a second that a GPU writes")
+    parser.add_argument("--gpus", type=int, help="of this cluster alone")
     options = parser.parse_args()
     settings = [
         Setting(8, 1, 256, 4_000),
-        Setting(8, 1, 1024, 8_000),  # as `Recipe.workers` and `Recipe.in_flight` would choose
+        Setting(8, 1, 1024, 8_000),
+        Setting(8, 1, 2048, 16_000),  # as `Recipe.workers` and `Recipe.in_flight` would choose
         Setting(64, 1, 1024, 8_000),
-        Setting(64, 4, 2048, 32_000),  # likewise
-        Setting(1024, 64, 1024, 140_000),  # half of it: more in hand would take longer to simulate
+        Setting(64, 4, 2048, 32_000),
+        Setting(64, 4, 4096, 64_000),  # likewise
+        Setting(1024, 64, 1024, 140_000),  # a quarter of it: more in hand would take longer to simulate
     ]
+    settings = [one for one in settings if options.gpus in (None, one.gpus)]
     rows = []
     for setting in settings:
         folder = Path(tempfile.mkdtemp(prefix="scale-"))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from data.asks import Ask, Message, Reply
 from data.errors import Died, Refused, SettingError, Unavailable
-from pipeline import garbage, logs
+from pipeline import cores, garbage, logs
 from pipeline.engines.make import make
 from pipeline.limiter import Limited
 from pipeline.occupancy import Lag, Occupancy
@@ -41,7 +41,12 @@ class EngineActor:
             await self._engine.connect()
             if self._specification in self._recipe.scorers:
                 await self._try()
+        cores.keep_off(getattr(self._engine, "cores", ()))
         return self._engine.model
+
+    async def computing(self, machine: str) -> frozenset[int]:
+        """Return the cores of a machine that the engine keeps busy."""
+        return getattr(self._engine, "cores", frozenset()) if machine == cores.machine() else frozenset()
 
     async def reply(self, ask: Ask, model: str) -> Reply:
         """Answer as the engine does. Raises SettingError where it is no longer `model`, after a restart."""

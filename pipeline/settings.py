@@ -205,8 +205,8 @@ class Recipe(Settings):
 
     @property
     def in_flight(self) -> int:
-        """Solutions in hand of each worker, likewise: fewer, and GPUs wait."""
-        return self.cluster.in_flight or max(256, 128 * self._copies // self.workers)
+        """Solutions in hand of each worker, likewise: a copy of vLLM writes 256 replies at a time, or more."""
+        return self.cluster.in_flight or max(256, 256 * self._copies // self.workers)
 
     @property
     def _copies(self) -> int:

@@ -1,9 +1,10 @@
 """vLLM itself (its CPU build where no GPU is) with the small model: CTranslate2's words, prefixes, limits, runs."""
 
 import asyncio
-import subprocess
+import os
 import sys
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from data.errors import Died, Refused, SettingError
 from pipeline import machine_settings
 from pipeline.engines.embedded import FOLDER, Embedded
 from stages.solve import prompt
+from tests.launching import called, wait_for
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]  # vllm's own warnings are not ours to mend
 ROOT = Path(__file__).parents[1]
@@ -69,6 +71,12 @@ def other() -> Embedded:
 
 def ask(text: str = PROBLEMS[0].text, prefix: str = "", n: int = 1, sampling: Sampling = GREEDY) -> Ask:
     return Ask(prompt(text), prefix, n, sampling=sampling)
+
+
+def test_it_batches_as_much_as_vllms_own_offline_inference(held: Held) -> None:
+    limits = held.engine._engine.vllm_config.scheduler_config
+    assert limits.max_num_seqs >= 256  # on any device; 128 and 2,048 where nobody says what vllm is used for
+    assert limits.max_num_batched_tokens >= 4096
 
 
 def test_it_says_what_the_embedded_engine_says(held: Held, other: Embedded) -> None:
@@ -211,15 +219,35 @@ def test_a_model_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
         VLLM(str(tmp_path), machine_settings.VLLM(), gpus=0)
 
 
+def test_it_says_on_which_cores_it_computes(held: Held) -> None:
+    assert held.engine.cores < os.sched_getaffinity(0)
+    assert held.engine.cores or len(os.sched_getaffinity(0)) == 1
+
+
+def _where(run: psutil.Process, name: str) -> set[tuple[int, ...]]:
+    """Return on which cores those actors of a run may run that are there now."""
+    found = set()
+    with suppress(psutil.Error):
+        family = run.children(recursive=True)
+        found = {tuple(one.cpu_affinity()) for one in family if called(one).startswith(name)}
+    return found
+
+
 def test_a_whole_run_on_vllm(tmp_path: Path) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed: make install-vllm")
     engine, out = f"vllm:{FOLDER}", tmp_path / "run"
     options = [f"--{role}={engine}" for role in ("policy", "completer", "judge")]
     command = [sys.executable, "-m", "pipeline", "synth", "--out", str(out), "--limit", "12", *options]
     command += ["--set", "vllm.dtype=float32"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)  # noqa: S603 - ours
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "solutions 24" in done.stdout
+    with (tmp_path / "said").open("w+") as file:
+        run = psutil.Popen(command, cwd=ROOT, stdout=file, stderr=file)
+        ran = set[tuple[int, ...]]()
+        wait_for(lambda: ran.update(_where(run, "ray::WorkerActor")) or run.poll() is not None, 400)
+        said = (tmp_path / "said").read_text()
+    assert run.returncode == 0, said[-3000:]
+    assert "solutions 24" in said
+    few = len(os.sched_getaffinity(0)) in {2, 3, 4}  # of more, vllm leaves less than one for three that compute
+    assert len(ran) == 1 + few, "at first anywhere, then off the cores that vllm computes on"
     rows = [row for side in shards.SIDES for row in shards.read(out, side).to_pylist()]
     assert len({row["id"] for row in rows}) == 24
     assert not any((row["reason"] or "").startswith("failed") for row in rows)

@@ -6,7 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from data.asks import Ask, Message, Reply, Sampling
 from data.errors import Died, PipelineError, Refused, Unavailable
 from data.records import Task
 from data.shards import Packed
-from pipeline import logs
+from pipeline import cores, logs
 from pipeline.limiter import GaveUp
 from pipeline.progress import Progress
 from pipeline.routing import choose
@@ -132,7 +132,11 @@ class WorkerActor:
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str, fleet: Fleet) -> Packed | None:
         """Label a shard as `Worker` does, with the engines that are up now."""
         for specification, (model, names) in fleet.items():
-            self._engines.setdefault(specification, Remote(model, self._patience)).names = names
+            engine = self._engines.setdefault(specification, Remote(model, self._patience))
+            for name in set(names) - set(engine.names):
+                with suppress(*LOST):
+                    cores.keep_off(await _actor(name).computing.remote(cores.machine()))
+            engine.names = names
         return await self._worker.label(part, tasks, digest)
 
     async def progress(self) -> Progress:
