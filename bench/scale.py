@@ -175,11 +175,11 @@ def main() -> None:
     settings = [
         Setting(8, 1, 256, 4_000),
         Setting(8, 1, 1024, 8_000),
-        Setting(8, 1, 2048, 16_000),  # as `Recipe.workers` and `Recipe.in_flight` would choose
+        Setting(8, 1, 2560, 20_000),  # as `Recipe.workers` and `Recipe.in_flight` would choose
         Setting(64, 1, 1024, 8_000),
         Setting(64, 4, 2048, 32_000),
-        Setting(64, 4, 4096, 64_000),  # likewise
-        Setting(1024, 64, 1024, 140_000),  # a quarter of it: more in hand would take longer to simulate
+        Setting(64, 4, 5120, 80_000),  # likewise
+        Setting(1024, 64, 1024, 140_000),  # a fifth of it: more in hand would take longer to simulate
     ]
     settings = [one for one in settings if options.gpus in (None, one.gpus)]
     rows = []

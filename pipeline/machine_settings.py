@@ -26,7 +26,7 @@ class Cluster(Settings):
 
     workers: int | None = Field(None, ge=1, description="processes that label solutions; one for 16 copies of vllm")
     in_flight: int | None = Field(
-        None, ge=1, description="solutions a worker labels at the same time; 256, or 256 for each copy of vllm"
+        None, ge=1, description="solutions a worker labels at the same time; 256, or 320 for each copy of vllm"
     )
     cpus: float = Field(0.5, ge=0, description="CPUs set aside for each copy of an engine")
     replicas: PositiveInt | dict[str, PositiveInt] = Field(

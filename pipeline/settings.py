@@ -20,6 +20,7 @@ from pipeline.machine_settings import VLLM, Budget, Cluster
 from stages import consensus, posterior, probes, solve
 
 ENGINES = ("embedded", "embedded:FOLDER", "scripted", "vllm:MODEL", "openai:MODEL@URL")
+IN_HAND = 320  # solutions for each copy of vllm, which writes 256 replies or more at a time: some are between two asks
 _PRIOR = posterior.DEFAULT
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -205,8 +206,8 @@ class Recipe(Settings):
 
     @property
     def in_flight(self) -> int:
-        """Solutions in hand of each worker, likewise: a copy of vLLM writes 256 replies at a time, or more."""
-        return self.cluster.in_flight or max(256, 256 * self._copies // self.workers)
+        """Solutions in hand of each worker, likewise: fewer, and GPUs wait."""
+        return self.cluster.in_flight or max(256, IN_HAND * self._copies // self.workers)
 
     @property
     def _copies(self) -> int:

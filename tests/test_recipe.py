@@ -331,6 +331,6 @@ def test_roles_without_an_engine_get_the_usual_one_where_a_gpu_is(
 
 def test_workers_and_solutions_in_hand_follow_the_engines_unless_said() -> None:
     many = ["completer.engine=vllm:a", "cluster.replicas=64"]
-    assert [(made.workers, made.in_flight) for made in (changed(), changed(*many))] == [(1, 256), (4, 4096)]
+    assert [(made.workers, made.in_flight) for made in (changed(), changed(*many))] == [(1, 256), (4, 5120)]
     assert changed(*many, "cluster.workers=2", "cluster.in_flight=7").in_flight == 7
-    assert changed(*many, "cluster.workers=2").in_flight == 8192
+    assert changed(*many, "cluster.workers=2").in_flight == 10_240
