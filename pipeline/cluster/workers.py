@@ -109,6 +109,12 @@ def _actor(name: str) -> Actor:
     return ray.get_actor(name)
 
 
+async def _leave_to(name: str) -> None:
+    """Keep off the cores that a copy of an engine computes on, whenever it answers."""
+    with suppress(*LOST):
+        cores.keep_off(await _actor(name).computing.remote(cores.machine()))
+
+
 @contextmanager
 def plainly() -> Iterator[None]:
     """Raise what an actor raised on purpose as it was: as Ray hands it on, its message is a traceback with a pid."""
@@ -127,15 +133,14 @@ class WorkerActor:
         self._records = logs.keep(f"worker {number}")
         self._patience = run.recipe.cluster.patience
         self._engines: dict[str, Remote] = {}
+        self._moving = set[asyncio.Task[None]]()  # kept: who holds no task may lose it
         self._worker = Worker(run, self._engines)
 
     async def label(self, part: str, tasks: tuple[Task, ...], digest: str, fleet: Fleet) -> Packed | None:
         """Label a shard as `Worker` does, with the engines that are up now."""
         for specification, (model, names) in fleet.items():
             engine = self._engines.setdefault(specification, Remote(model, self._patience))
-            for name in set(names) - set(engine.names):
-                with suppress(*LOST):
-                    cores.keep_off(await _actor(name).computing.remote(cores.machine()))
+            self._moving |= {asyncio.create_task(_leave_to(name)) for name in set(names) - set(engine.names)}
             engine.names = names
         return await self._worker.label(part, tasks, digest)
 

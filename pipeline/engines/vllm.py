@@ -54,7 +54,7 @@ class VLLM:
             self._engine = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
         except Exception as error:
             raise SettingError(f"vllm cannot load {model}: {error}") from error
-        self.cores = _bound()
+        self.cores = frozenset[int]() if gpus else _bound()
         self._tokenizer: Any = self._engine.get_tokenizer()
         self._context: int = self._engine.model_config.max_model_len
         self._template = Path(chosen.chat_template).read_text(encoding="utf-8") if chosen.chat_template else None
@@ -166,7 +166,7 @@ def settings(model: str, chosen: machine_settings.VLLM, gpus: int, memory_share:
 
 
 def _bound() -> frozenset[int]:
-    """Return the cores to which vllm's CPU build has bound its computing threads; on GPUs it binds none."""
+    """Return the cores to which vllm's CPU build has bound its computing threads."""
     if not hasattr(os, "sched_getaffinity"):
         return frozenset()
     ours, bound = os.sched_getaffinity(0), frozenset[int]()
