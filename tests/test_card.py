@@ -279,7 +279,24 @@ GIVEN = [{"kind": "given"}, {"kind": "equations"}]
             ["`equations`", "`given`"],
             ["an F1 of 61"],
         ),
-        ({"completer": {"plan": "sequential"}, "consensus": {"rule": "posterior"}}, ["probability of 98.0%"], []),
+        (
+            {"completer": {"plan": "sequential"}, "consensus": {"rule": "posterior"}},
+            ["probability of 98.0%"],
+            ["shown by no rollout"],
+        ),
+        (
+            {"completer": {"plan": "sequential"}, "consensus": {"rule": "posterior", "error": 0.01}},
+            ["probability of 99.0%", "shown by no rollout"],
+            [],
+        ),
+        (
+            {
+                "completer": {"plan": "sequential", "prior": {"passed": 0.99}},
+                "consensus": {"rule": "posterior", "error": 0.01},
+            },
+            ["probability of 99.0%"],
+            ["shown by no rollout"],
+        ),
         ({"policy": [{"engine": "scripted"}]}, ["No model was asked"], []),
         (
             {"credit": {"reference": "vllm:r"}, "skip": ["all_wrong", "all_right"]},
