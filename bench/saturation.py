@@ -89,15 +89,17 @@ async def bare(engine: Engine, asks: list[Ask]) -> float:
     return sum(await asyncio.gather(*map(one, asks))) / (time.perf_counter() - started)
 
 
-def offline(engine: Any, asks: list[Ask], arguments: dict[str, Any]) -> Callable[[], float]:
+def offline(engine: Any, asks: list[Ask], model: str, chosen: Recipe, gpus: int) -> Callable[[], float]:
     """Return what measures the tokens per second of vLLM's offline inference, with nothing in its prefix cache.
 
     As it comes, given all prompts at once: what whoever needs no pipeline would run. `engine` only spells the prompts.
     """
     from vllm import LLM, TokensPrompt  # noqa: PLC0415 - vllm may not be installed
 
+    from pipeline.engines.vllm import settings  # noqa: PLC0415 - likewise
+
     prompts, params = zip(*map(engine.request, asks), strict=True)
-    alone: Any = LLM(**arguments)
+    alone: Any = LLM(**settings(model, chosen.vllm_for(model), gpus, chosen.cluster.memory_share))
 
     def pace() -> float:
         alone.reset_prefix_cache()
@@ -145,11 +147,8 @@ def compare(dataset: str, engine: str, sets: Sequence[str], turns: int, gpus: in
         asks = runner.run(noted(chosen, loaded))
         kind, _, model = engine.partition(":")
         if kind == "vllm":
-            from pipeline.engines import vllm  # noqa: PLC0415 - vllm may not be installed
-
             runner.run(loaded.close())
-            share = chosen.cluster.memory_share
-            alone = offline(loaded, asks, vllm.settings(model, chosen.vllm_for(model), gpus, share))
+            alone = offline(loaded, asks, model, chosen, gpus)
         else:
 
             def alone() -> float:

@@ -41,7 +41,7 @@ class EngineActor:
             await self._engine.connect()
             if self._specification in self._recipe.scorers:
                 await self._try()
-        cores.keep_off(getattr(self._engine, "cores", ()))
+        cores.keep_off(await self.computing(cores.machine()))
         return self._engine.model
 
     async def computing(self, machine: str) -> frozenset[int]:

@@ -92,11 +92,11 @@ def called(process: psutil.Process) -> str:
         return ""
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = 200) -> None:
+def wait_for(holds: Callable[[], bool], seconds: float = 200, pause: float = 0.05) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def sealed(out: Out) -> dict[str, shards.Seal]:

@@ -29,7 +29,10 @@ def moved(*computing: int) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - ours
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux says on which cores a process may run")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says on which cores a process may run")
+
+
+@linux
 def test_all_threads_keep_off_where_enough_cores_are_left() -> None:
     ours = sorted(os.sched_getaffinity(0))
     if len(ours) < 2:
@@ -39,6 +42,7 @@ def test_all_threads_keep_off_where_enough_cores_are_left() -> None:
     assert moved() == moved(max(ours) + 1) == moved(*ours) == str([tuple(ours)])
 
 
+@linux
 def test_one_core_has_to_be_left_for_each_three_that_compute(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[set[int]] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(5)), raising=False)

@@ -19,7 +19,7 @@ from data.errors import Died, Refused, SettingError
 from pipeline import machine_settings
 from pipeline.engines.embedded import FOLDER, Embedded
 from stages.solve import prompt
-from tests.launching import called, wait_for
+from tests.launching import called, end, wait_for
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]  # vllm's own warnings are not ours to mend
 ROOT = Path(__file__).parents[1]
@@ -242,7 +242,10 @@ def test_a_whole_run_on_vllm(tmp_path: Path) -> None:
     with (tmp_path / "said").open("w+") as file:
         run = psutil.Popen(command, cwd=ROOT, stdout=file, stderr=file)
         ran = set[tuple[int, ...]]()
-        wait_for(lambda: ran.update(_where(run, "ray::WorkerActor")) or run.poll() is not None, 400)
+        try:
+            wait_for(lambda: ran.update(_where(run, "ray::WorkerActor")) or run.poll() is not None, 400, pause=0.5)
+        finally:
+            end(run, [])
         said = (tmp_path / "said").read_text()
     assert run.returncode == 0, said[-3000:]
     assert "solutions 24" in said
