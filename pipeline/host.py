@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from data.asks import Ask, Message, Reply
 from data.errors import Died, Refused, SettingError, Unavailable
 from pipeline import cores, garbage, logs
 from pipeline.engines.make import make
+from pipeline.exchange import Desk, Question
 from pipeline.limiter import Limited
 from pipeline.occupancy import Lag, Occupancy
 from pipeline.settings import Recipe
@@ -29,6 +30,7 @@ class EngineActor:
         self._occupancy, self._lag = Occupancy(), Lag()
         self._watching: asyncio.Task[None] | None = None
         self._dying: asyncio.TimerHandle | None = None
+        self._desk = Desk(self._answer)
         self._specification, self._recipe, self._gpus = specification, recipe, gpus
 
     @cached_property
@@ -47,6 +49,10 @@ class EngineActor:
     async def computing(self, machine: str) -> frozenset[int]:
         """Return the cores of a machine that the engine keeps busy."""
         return getattr(self._engine, "cores", frozenset()) if machine == cores.machine() else frozenset()
+
+    async def exchange(self, key: str, batch: Sequence[tuple[int, Question]], pause: float) -> list[tuple[int, Any]]:
+        """Take `reply`s and `score`s in, and return those that are done."""
+        return await self._desk.exchange(key, batch, pause)
 
     async def reply(self, ask: Ask, model: str) -> Reply:
         """Answer as the engine does. Raises SettingError where it is no longer `model`, after a restart."""
@@ -78,6 +84,9 @@ class EngineActor:
     async def said(self) -> list[logs.Entry]:
         """Return what this process has logged since it was last asked."""
         return self._records.take()
+
+    async def _answer(self, name: str, *arguments: Any) -> Reply | Scores:
+        return await (self.score(*arguments) if name == "score" else self.reply(*arguments))
 
     async def _try(self) -> None:
         """Score something: few endpoints can, and a run should not end without a reward. Raises SettingError."""

@@ -20,6 +20,7 @@ from pipeline import recipe, run
 from pipeline.cluster import driver, workers
 from pipeline.cluster.driver import ATTEMPTS, Driver
 from pipeline.cluster.workers import Remote
+from pipeline.exchange import Desk
 from pipeline.host import EngineActor
 from pipeline.progress import Progress
 from stages import solve
@@ -197,18 +198,20 @@ def test_a_shard_that_is_lost_with_the_node_that_held_it_is_given_out_again(tmp_
     assert played.worker.label.calls == len(driven.owed) + 1
 
 
+async def answered(*_: object) -> Reply:
+    return Reply((Sample("4", "stop", 1),), 3)
+
+
 def test_a_reply_that_is_lost_with_the_node_that_held_it_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[Any] = [GONE, Reply((Sample("4", "stop", 1),), 3)]
+    lost, desk = [GONE], Desk(answered)
 
-    async def reply(*_: object) -> Reply:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        told: Reply = answer
-        return told
+    async def exchange(*call: Any) -> list[tuple[int, Any]]:
+        answers = await desk.exchange(*call)
+        if lost:
+            raise lost.pop()
+        return answers
 
-    actor = SimpleNamespace(reply=SimpleNamespace(remote=reply))
-    monkeypatch.setattr(workers, "_actor", lambda _: actor)
+    monkeypatch.setattr(workers, "_actor", lambda _: SimpleNamespace(exchange=SimpleNamespace(remote=exchange)))
     remote = Remote("scripted", 60, ["scripted/0"])
     assert asyncio.run(remote.reply(Ask((Message("user", "2 + 2?"),)))).samples[0].text == "4"
 
@@ -221,7 +224,8 @@ class Mortal:
     lives: int = 0
     asked: Counter[str] = field(default_factory=Counter)
 
-    async def reply(self, ask: Ask, _: str) -> Reply:
+    async def answer(self, _: str, ask: Ask, model: str) -> Reply:
+        assert model == "mortal"
         life, text = self.lives, ask.messages[0].content
         self.asked[text] += 1
         await asyncio.sleep(random.random() / 100)
@@ -233,7 +237,8 @@ class Mortal:
 
 def asking(monkeypatch: pytest.MonkeyPatch, actor: Mortal, count: int, patience: float = 60) -> list[Any]:
     """Ask an engine `count` questions at once, in no real time, and return replies and errors."""
-    monkeypatch.setattr(workers, "_actor", lambda _: SimpleNamespace(reply=SimpleNamespace(remote=actor.reply)))
+    desk = SimpleNamespace(exchange=SimpleNamespace(remote=Desk(actor.answer).exchange))
+    monkeypatch.setattr(workers, "_actor", lambda _: desk)
     remote = Remote("mortal", patience, ["mortal/0"])
 
     async def all_of() -> list[Any]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import ray
@@ -19,6 +19,7 @@ from data.errors import Died, PipelineError, Refused, Unavailable
 from data.records import Task
 from data.shards import Packed
 from pipeline import cores, logs
+from pipeline.exchange import Line, Question
 from pipeline.limiter import GaveUp
 from pipeline.progress import Progress
 from pipeline.routing import choose
@@ -41,21 +42,22 @@ class Remote:
     patience: float
     names: Sequence[str] = ()
     _flying: Counter[str] = field(default_factory=Counter)
+    _lines: dict[str, Line] = field(default_factory=dict)
     _quiet: float = 0.0  # until when nothing is said of its failures
     _few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
     _alone: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def reply(self, ask: Ask) -> Reply:
         """Return the engine's reply. Raises Unavailable where patience ends."""
-        reply: Reply = await self._asked(ask, lambda actor: actor.reply.remote(ask, self.model))
+        reply: Reply = await self._asked("reply", ask)
         return reply
 
     async def score(self, ask: Ask, text: str) -> Scores:
         """Return the engine's scores. Raises as `reply`."""
-        scores: Scores = await self._asked(ask, lambda actor: actor.score.remote(ask, text, self.model))
+        scores: Scores = await self._asked("score", ask, text)
         return scores
 
-    async def _asked(self, ask: Ask, send: Callable[[Actor], Awaitable[Any]]) -> Any:
+    async def _asked(self, what: str, ask: Ask, *more: str) -> Any:
         clock = asyncio.get_running_loop().time
         end, deaths, row = clock() + self.patience, 0, 0
         for attempt in itertools.count():
@@ -63,8 +65,8 @@ class Remote:
             name = choose(ask.messages[-1].content, self.names, self._flying, attempt)
             self._flying[name] += 1
             try:
-                with plainly():
-                    answer = await (self._suspected(send, name, deaths) if deaths >= FEW else send(_actor(name)))
+                send = partial(self._line(name).ask, what, ask, *more, self.model)
+                answer = await (self._suspected(send, name, deaths) if deaths >= FEW else send())
             except GaveUp:
                 raise  # its limiter has been patient already
             except (Unavailable, *LOST) as error:
@@ -81,20 +83,25 @@ class Remote:
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the count has no end")
 
-    async def _suspected(self, send: Callable[[Actor], Awaitable[Any]], name: str, deaths: int) -> Any:
+    async def _suspected(self, send: Callable[[], Awaitable[Any]], name: str, deaths: int) -> Any:
         """Send what an engine has died of, or beside what it died of, once it has answered something harmless.
 
         With few others, so that not all who were there are there again; in the end alone.
         """
         async with self._alone if deaths >= ALONE else self._few:
             try:
-                with plainly():
-                    await _actor(name).reply.remote(HARMLESS, self.model)
+                await self._line(name).ask("reply", HARMLESS, self.model)
             except Died as error:
                 raise Unavailable(f"{self.model} died of a harmless question") from error
             except Refused:
                 pass  # an answer, too
-            return await send(_actor(name))
+            return await send()
+
+    def _line(self, name: str) -> Line:
+        """Return the line to a copy of the engine: another one where a call has failed."""
+        if name not in self._lines or self._lines[name].broken:
+            self._lines[name] = Line(partial(_call, name))
+        return self._lines[name]
 
     def _warn(self, error: Exception, now: float) -> None:
         """Say at most once a minute that the engine does not answer, not once for each ask that waits for it."""
@@ -107,6 +114,12 @@ class Remote:
 def _actor(name: str) -> Actor:
     """Find an actor by name: a handle among a worker's arguments would keep it from being restarted."""
     return ray.get_actor(name)
+
+
+async def _call(name: str, key: str, batch: Sequence[tuple[int, Question]], pause: float) -> list[tuple[int, Any]]:
+    with plainly():
+        answers: list[tuple[int, Any]] = await _actor(name).exchange.remote(key, batch, pause)
+    return answers
 
 
 async def _leave_to(name: str) -> None:
