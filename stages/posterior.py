@@ -18,6 +18,8 @@ from data.records import Outcome, Tally
 Beta = tuple[float, float]
 """The a and b of a Beta distribution."""
 
+UNMEASURED: Final = 0.98  # taken for `passed` before a named step where nobody has measured it (docs/plans.md)
+
 
 @dataclass(frozen=True, slots=True)
 class Prior:
@@ -49,9 +51,10 @@ class Prior:
     def clear(self, judged: int, steps: int) -> float:
         """Return how probable it is that no error that does no harm lies before the step that the judge names.
 
-        No rollout shows one, as in a right answer; so it is missed as often, for as many steps. 1 where nobody knows.
+        No rollout shows one, as in a right answer; so it is missed as often, for as many steps.
         """
-        return 1.0 if self.passed is None else 1.0 - (1.0 - self.passed) * judged / steps
+        passed = UNMEASURED if self.passed is None else self.passed
+        return 1.0 - (1.0 - passed) * judged / steps
 
 
 DEFAULT: Final = Prior()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data.errors import SettingError
 from data.records import Outcome, Tally
-from stages.posterior import DEFAULT, Evidence, Prior, log_marginal, marginal, places
+from stages.posterior import DEFAULT, UNMEASURED, Evidence, Prior, log_marginal, marginal, places
 
 tallies = st.builds(Tally, st.integers(0, 8), st.integers(0, 8), st.integers(0, 3))
 rates = st.tuples(st.floats(0.05, 20), st.floats(0.05, 20))
@@ -71,7 +71,8 @@ def test_nothing_is_earlier_than_the_first_step_or_later_than_the_last() -> None
 
 
 def test_what_no_rollout_shows_is_missed_before_a_named_step_as_often_as_in_a_right_answer() -> None:
-    assert DEFAULT.clear(3, 4) == 1  # nobody has measured it
+    assert DEFAULT.clear(0, 4) == 1
+    assert DEFAULT.clear(3, 4) == pytest.approx(1 - 0.75 * (1 - UNMEASURED))  # nobody has measured it
     told = Prior(passed=0.96)
     assert [told.clear(judged, 4) for judged in (0, 2, 3)] == pytest.approx([1, 0.98, 0.97])
     sure = Evidence(told.at(2, 4), "different", Tally(hits=50), Tally(misses=50), told.clear(2, 4))
