@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from data.errors import PipelineError
+from data.errors import PipelineError, Unavailable
 
 SHARE = 0.02  # of the time an answer takes: how long it may wait on each way for others to go with it
 SHORTEST, LONGEST = 0.002, 0.2  # seconds; the longest is short beside the last second of a dying engine (host.py)
@@ -25,7 +25,7 @@ _MEAN = 32  # answers, about, over which the time they take is averaged
 Question = tuple[str, tuple[Any, ...]]
 """The name of what is asked for, and its arguments."""
 
-Call = Callable[[str, Sequence[tuple[int, Question]], float], Awaitable[Sequence[tuple[int, Any]]]]
+Call = Callable[[str, Sequence[tuple[int, Question]], float, bool], Awaitable[Sequence[tuple[int, Any]]]]
 """Calls `Desk.exchange` from another process."""
 
 
@@ -40,7 +40,7 @@ class Line:
         self._unsent: list[tuple[int, Question]] = []
         self._calls = set[asyncio.Future[Sequence[tuple[int, Any]]]]()
         self._due: asyncio.TimerHandle | None = None
-        self._begun, self._took = -math.inf, 0.0
+        self._begun, self._took, self._met = -math.inf, 0.0, False
 
     async def ask(self, name: str, *arguments: Any) -> Any:
         """Return the answer, or raise it where it is an exception; raises what a call fails with."""
@@ -68,7 +68,8 @@ class Line:
         batch, self._unsent = [one for one in self._unsent if one[0] in self._waiting], []
         if not self._waiting:
             return
-        self._calls.add(call := asyncio.ensure_future(self._call(self._key, batch, self._pause)))
+        owed = self._met and len(batch) < len(self._waiting)
+        self._calls.add(call := asyncio.ensure_future(self._call(self._key, batch, self._pause, owed)))
         call.add_done_callback(self._heard)
 
     def _heard(self, call: "asyncio.Future[Sequence[tuple[int, Any]]]") -> None:
@@ -80,7 +81,7 @@ class Line:
             self.broken = True
             answers: Sequence[tuple[int, Any]] = [(number, error) for number in self._waiting]
         else:
-            answers = call.result()
+            answers, self._met = call.result(), True
         for number, answer in answers:
             waiting = self._waiting.pop(number, None)
             if waiting and not waiting.done():
@@ -116,12 +117,17 @@ class Desk:
         self._answer = answer
         self._boxes: dict[str, _Box] = {}
 
-    async def exchange(self, key: str, batch: Sequence[tuple[int, Question]], pause: float) -> list[tuple[int, Any]]:
+    async def exchange(
+        self, key: str, batch: Sequence[tuple[int, Question]], pause: float, owed: bool
+    ) -> list[tuple[int, Any]]:
         """Take questions in, and return what was answered meanwhile.
 
-        The first call of a line waits for an answer, and `pause` seconds for more. Those beside it do not.
+        The first call of a line waits for an answer, and `pause` seconds for more. Those beside it do not. Raises
+        Unavailable where answers are `owed` to a line that is not known here: this process is another by now.
         """
         if key not in self._boxes:
+            if owed:
+                raise Unavailable("it was started again, and what it was asked before is lost")
             self._boxes = {one: box for one, box in self._boxes.items() if not box.dead}
         box = self._boxes.setdefault(key, _Box())
         box.seen = time.monotonic()

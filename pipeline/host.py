@@ -50,9 +50,11 @@ class EngineActor:
         """Return the cores of a machine that the engine keeps busy."""
         return getattr(self._engine, "cores", frozenset()) if machine == cores.machine() else frozenset()
 
-    async def exchange(self, key: str, batch: Sequence[tuple[int, Question]], pause: float) -> list[tuple[int, Any]]:
+    async def exchange(
+        self, key: str, batch: Sequence[tuple[int, Question]], pause: float, owed: bool
+    ) -> list[tuple[int, Any]]:
         """Take `reply`s and `score`s in, and return those that are done."""
-        return await self._desk.exchange(key, batch, pause)
+        return await self._desk.exchange(key, batch, pause, owed)
 
     async def reply(self, ask: Ask, model: str) -> Reply:
         """Answer as the engine does. Raises SettingError where it is no longer `model`, after a restart."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import virtual
-from data.errors import Refused
+from data.errors import Refused, Unavailable
 from pipeline import exchange
 from pipeline.exchange import Desk, Line, Question
 
@@ -31,14 +31,14 @@ class Wire:
         return f"{name} took {seconds:g}"
 
     async def __call__(
-        self, key: str, batch: Sequence[tuple[int, Question]], pause: float
+        self, key: str, batch: Sequence[tuple[int, Question]], pause: float, owed: bool
     ) -> Sequence[tuple[int, Any]]:
         self.calls += 1
         self.open += 1
         self.most = max(self.most, self.open)
         try:
             call, cut = (
-                asyncio.ensure_future(self.desk.exchange(key, batch, pause)),
+                asyncio.ensure_future(self.desk.exchange(key, batch, pause, owed)),
                 asyncio.ensure_future(self.cut.wait()),
             )
             await asyncio.wait([call, cut], return_when="FIRST_COMPLETED")
@@ -135,12 +135,38 @@ def test_answers_that_nobody_fetches_are_forgotten(monkeypatch: pytest.MonkeyPat
 
     async def asked() -> Desk:
         wire = Wire()
-        gone = asyncio.create_task(wire.desk.exchange("gone", [(0, ("reply", (5.0,)))], 0.0))
+        gone = asyncio.create_task(wire.desk.exchange("gone", [(0, ("reply", (5.0,)))], 0.0, False))
         await asyncio.sleep(1)
         gone.cancel()
         await asyncio.sleep(9)
         assert len(wire.desk._boxes["gone"].answers) == 1
-        await wire.desk.exchange("new", [(0, ("reply", (1.0,)))], 0.0)
+        await wire.desk.exchange("new", [(0, ("reply", (1.0,)))], 0.0, False)
         return wire.desk
 
     assert set(virtual.run(asked())._boxes) == {"new"}
+
+
+def test_what_was_asked_of_a_process_that_died_between_two_calls_is_not_waited_for() -> None:
+    async def asked() -> list[Any]:
+        wire = Wire()
+        line = Line(wire)
+
+        async def quick() -> None:
+            await line.ask("quick", 1.0)
+            wire.desk = Desk(wire._answer)  # started again, before the call that would wait for the slow one
+
+        return await asyncio.gather(line.ask("slow", 9.0), quick(), return_exceptions=True)
+
+    slow, _ = virtual.run(asked())
+    assert isinstance(slow, Unavailable)
+
+
+def test_a_line_that_nobody_knows_any_more_goes_on_where_nothing_is_owed() -> None:
+    async def asked() -> str:
+        wire = Wire()
+        line = Line(wire)
+        await line.ask("reply", 1.0)
+        wire.desk = Desk(wire._answer)
+        return str(await line.ask("reply", 2.0))
+
+    assert virtual.run(asked()) == "reply took 2"

@@ -116,9 +116,11 @@ def _actor(name: str) -> Actor:
     return ray.get_actor(name)
 
 
-async def _call(name: str, key: str, batch: Sequence[tuple[int, Question]], pause: float) -> list[tuple[int, Any]]:
+async def _call(
+    name: str, key: str, batch: Sequence[tuple[int, Question]], pause: float, owed: bool
+) -> list[tuple[int, Any]]:
     with plainly():
-        answers: list[tuple[int, Any]] = await _actor(name).exchange.remote(key, batch, pause)
+        answers: list[tuple[int, Any]] = await _actor(name).exchange.remote(key, batch, pause, owed)
     return answers
 
 
