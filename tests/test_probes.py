@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from data.errors import SettingError
 from data.records import NO_ERROR, Outcome, StepEstimate, Tally
-from stages.posterior import Prior
+from stages.posterior import UNMEASURED, Prior
 from stages.probes import (
     PLANS,
     Probe,
@@ -22,6 +22,7 @@ from stages.probes import (
 )
 
 Answer = Callable[[Probe], Tally]
+NOTHING_HIDDEN = Prior(passed=1.0)
 
 
 class World:
@@ -92,7 +93,7 @@ def test_cut_rollouts_are_replaced_and_count_neither_way() -> None:
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_a_prefix_with_too_few_decided_rollouts_is_unknown_never_unreachable(plan: Callable[..., Rolling]) -> None:
     world = World(*["mccccc"] * 3)
-    estimate = simulate(plan(3, "different", 1, Settings(tries=4, spare=4)), world)
+    estimate = simulate(plan(3, "different", 1, Settings(tries=4, spare=4, prior=NOTHING_HIDDEN)), world)
     hopeless = 7 if plan is sequential else 8  # it sees earlier that the rest cannot decide
     assert max(probe.first + probe.tries for probe in world.probes) == hopeless
     assert estimate.first_error is None
@@ -289,7 +290,7 @@ def test_sequential_asks_the_longer_for_a_lower_error() -> None:
     counts = []
     for error in (0.2, 0.05, 0.02, 0.001):
         world = World("?", "h", "m", "?", "?")
-        simulate(sequential(5, "different", 2, Settings(error=error)), world)
+        simulate(sequential(5, "different", 2, Settings(error=error, prior=NOTHING_HIDDEN)), world)
         counts.append(world.rollouts)
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]
@@ -305,9 +306,19 @@ def test_sequential_gives_up_where_the_judge_is_refuted(results: tuple[str, str]
 
 
 def test_sequential_asks_nothing_that_cannot_reach_the_bound() -> None:
-    estimate = simulate(sequential(5, "different", 2, Settings(tries=1, spare=0, error=0.001)), never)
+    few = Settings(tries=1, spare=0, error=0.001, prior=NOTHING_HIDDEN)
+    estimate = simulate(sequential(5, "different", 2, few), never)
     assert estimate.posterior == pytest.approx(0.7 / 0.9)
     assert estimate.reason == "posterior"
+
+
+def test_sequential_asks_nothing_where_what_nobody_has_measured_exceeds_the_bound() -> None:
+    late = simulate(sequential(5, "different", 4, Settings(tries=100, error=0.01)), never)
+    assert late.posterior == pytest.approx(0.7 / 0.8 * (1 - 0.8 * (1 - UNMEASURED)))
+    world = World("h", "m", "?", "?", "?")
+    early = simulate(sequential(5, "different", 1, Settings(tries=100, error=0.01)), world)
+    assert early.posterior is not None
+    assert early.posterior >= 0.99
 
 
 def test_misses_say_little_where_even_good_prefixes_are_rarely_hit() -> None:
@@ -355,7 +366,7 @@ def test_a_wrong_answer_of_one_step_is_certain() -> None:
 
 def test_sequential_asks_wave_by_wave() -> None:
     world = World("?", "h", "m", "?", "?")
-    simulate(sequential(5, "different", 2, Settings(error=0.001, wave=4)), world)
+    simulate(sequential(5, "different", 2, Settings(error=0.001, wave=4, prior=NOTHING_HIDDEN)), world)
     assert {probe.tries for probe in world.probes} == {4}
     with pytest.raises(ValueError, match="step 5 of 5"):
         simulate(sequential(5, "different", 5), never)
