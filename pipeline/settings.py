@@ -62,7 +62,8 @@ class Prior(Settings):
     passed: Share | dict[str, Share] | None = Field(
         None,
         description="how often steps that the judge passes hold no error that no rollout shows, measured on right "
-        "answers, or so by level; unknown if None: then 0.98 before a named step, and right answers are not weighed",
+        f"answers, or so by level; unknown if None: then {posterior.UNMEASURED:g} before a named step, and right "
+        "answers are not weighed",
     )
 
     def made(self, level: str | None = None) -> posterior.Prior:
