@@ -98,16 +98,17 @@ class _Box:
     answers: list[tuple[int, Any]] = field(default_factory=list)
     some: asyncio.Event = field(default_factory=asyncio.Event)
     open: bool = False  # whether a call waits for answers
-    seen: float = field(default_factory=time.monotonic)
+    fetched: float = field(default_factory=time.monotonic)
 
     def take(self) -> list[tuple[int, Any]]:
         self.some.clear()
+        self.fetched = time.monotonic()
         answers, self.answers = self.answers, []
         return answers
 
     @property
     def dead(self) -> bool:
-        return not self.asked and not self.open and time.monotonic() > self.seen + FORGOTTEN
+        return not self.asked and not self.open and time.monotonic() > self.fetched + FORGOTTEN
 
 
 class Desk:
@@ -130,7 +131,6 @@ class Desk:
                 raise Unavailable("it was started again, and what it was asked before is lost")
             self._boxes = {one: box for one, box in self._boxes.items() if not box.dead}
         box = self._boxes.setdefault(key, _Box())
-        box.seen = time.monotonic()
         for number, (name, arguments) in batch:
             box.asked.add(task := asyncio.create_task(self._one(box, number, name, arguments)))
             task.add_done_callback(box.asked.discard)

@@ -19,7 +19,7 @@ from data.errors import Died, PipelineError, Refused, Unavailable
 from data.records import Task
 from data.shards import Packed
 from pipeline import cores, logs
-from pipeline.exchange import Line, Question
+from pipeline.exchange import Line
 from pipeline.limiter import GaveUp
 from pipeline.progress import Progress
 from pipeline.routing import choose
@@ -116,11 +116,9 @@ def _actor(name: str) -> Actor:
     return ray.get_actor(name)
 
 
-async def _call(
-    name: str, key: str, batch: Sequence[tuple[int, Question]], pause: float, owed: bool
-) -> list[tuple[int, Any]]:
+async def _call(name: str, *call: Any) -> list[tuple[int, Any]]:
     with plainly():
-        answers: list[tuple[int, Any]] = await _actor(name).exchange.remote(key, batch, pause, owed)
+        answers: list[tuple[int, Any]] = await _actor(name).exchange.remote(*call)
     return answers
 
 
