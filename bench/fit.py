@@ -64,7 +64,7 @@ def _toml(prior: Prior, passed: Mapping[str, float] | None) -> Iterator[str]:
     for name, value in asdict(prior).items():
         if isinstance(value, tuple):
             yield f"{name} = [{', '.join(f'{number:.4g}' for number in value)}]"
-        elif value is not None:
+        elif value is not None and name != "missed":  # nobody learns it
             yield f"{name} = {value:.4g}"
     if passed:
         yield f"passed = {{ {', '.join(f'{json.dumps(level)} = {share:.4g}' for level, share in passed.items())} }}"

@@ -16,10 +16,12 @@ from data.errors import RunError
 from data.records import Tally, Trace, Verdict
 from data.schema import Row
 from pipeline import progress
+from pipeline.pilot import learnt
 from pipeline.run import Run
 from pipeline.settings import Recipe
 from stages import consensus, probes
 
+LEARNT = "sequential, with a prior that is learnt (completer.learn)"
 RESAMPLES, TAIL = 1000, 0.05  # bootstrap over problems; what lies outside the interval on each side
 ROLES = ("solve", "judge", "rollout")
 Amounts = dict[str, float]  # of one problem: solutions, kept, tokens by role
@@ -47,12 +49,12 @@ def forecast(pilot: Run, problems: int, rate: float | None = None) -> list[dict[
     if not rows:
         raise RunError(f"{pilot.place} has no finished shard: a forecast needs a pilot")
     own = pilot.recipe.completer.plan
-    price, again = _price(pilot), partial(_again, recipe=pilot.recipe, rates=_rates(rows))
-    lines = []
-    for plan in list(probes.PLANS) if own == "exhaustive" else [own]:
-        by_problem = _amounts(rows, partial(again, plan=plan) if plan != own else _recorded)
-        lines.append(_line(plan, by_problem, problems, price, rate))
-    return lines
+    price, again = _price(pilot), partial(_again, rates=_rates(rows))
+    told: dict[str, Callable[[Row], tuple[float, bool]]] = {own: _recorded}
+    if own == "exhaustive":
+        told |= {plan: partial(again, plan=plan, recipe=pilot.recipe) for plan in probes.PLANS if plan != own}
+        told[LEARNT] = partial(again, plan="sequential", recipe=learnt(pilot.recipe, pilot))
+    return [_line(plan, _amounts(rows, seen), problems, price, rate) for plan, seen in told.items()]
 
 
 def _line(plan: str, amounts: Sequence[Amounts], problems: int, price: Amounts, rate: float | None) -> dict[str, str]:

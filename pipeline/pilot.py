@@ -71,9 +71,10 @@ def lesson(prior: Prior) -> str:
 
 
 def with_prior(whole: Recipe, values: Mapping[str, object]) -> Recipe:
-    """Return the recipe with another prior; but for `passed`, which only the truth teaches."""
-    rounded = {name: _rounded(value) for name, value in values.items() if name != "passed"}
-    prior = Prior.model_validate(rounded | {"passed": whole.completer.prior.passed})
+    """Return the recipe with another prior; but for what no rollout teaches."""
+    untaught = whole.completer.prior.untaught
+    rounded = {name: _rounded(value) for name, value in values.items() if name not in untaught}
+    prior = Prior.model_validate(rounded | untaught)
     return whole.model_copy(update={"completer": whole.completer.model_copy(update={"prior": prior})})
 
 

@@ -106,10 +106,10 @@ def check(recipe: Recipe, *, sampled: bool) -> None:
 
 def _check_prior(recipe: Recipe) -> None:
     """Refuse a prior that would be learnt over."""
-    if recipe.learns and recipe.completer.prior != Prior(passed=recipe.completer.prior.passed):
+    if recipe.learns and recipe.completer.prior != Prior(**recipe.completer.prior.untaught):
         raise SettingError(
             "completer.learn learns completer.prior from the run's own problems: leave out either it or the prior (of "
-            "which only `passed` can be given with it)"
+            "which only `passed` and `missed` can be given with it)"
         )
 
 

@@ -61,10 +61,19 @@ class Prior(Settings):
     bad: tuple[float, float] = Field(_PRIOR.bad, description="Beta(a, b) of the hit rate of prefixes with one")
     passed: Share | dict[str, Share] | None = Field(
         None,
-        description="how often steps that the judge passes hold no error that no rollout shows, measured on right "
-        f"answers, or so by level; unknown if None: then {posterior.UNMEASURED:g} before a named step, and right "
-        "answers are not weighed",
+        description="how often a right answer that the judge passes holds no error, or so by level: measured where the "
+        "truth is known; if None, such answers are not weighed",
     )
+    missed: Share = Field(
+        _PRIOR.missed,
+        description="how often a judge misses, before the step it names, an error that rollouts mend: at least "
+        "1 - passed; only the truth tells (docs/plans.md)",
+    )
+
+    @property
+    def untaught(self) -> dict[str, Any]:
+        """What no rollout teaches."""
+        return self.model_dump(include={"passed", "missed"})
 
     def made(self, level: str | None = None) -> posterior.Prior:
         """Return the same as the plan takes it, for a problem of some level."""

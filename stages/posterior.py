@@ -1,9 +1,9 @@
 """Decides how probable it is that the judge names the true first error, given what rollouts from around it said.
 
-Four things can be: the first error is the named step (exact), an `earlier` one, a `later` one, or there is `none`.
-Prefixes without an error share one hit rate, prefixes with one another, which is low but not zero: a rollout may mend
-the error, or be lucky. Both rates are unknown, with Beta priors. The solution's own answer is one more rollout of the
-second kind, but for `none`. See docs/plans.md. Sums and products alone, so that every machine computes the same.
+Five things can be: the first error is the named step (exact), an `earlier` one, a `later` one, there is `none`, or an
+earlier one is `mended` by rollouts as a rule, so that they hardly show it. Hit rates of prefixes without an error, with
+one, and with a mended one are unknown, with Beta priors. The solution's own answer is one more rollout from behind the
+error, if there is one. See docs/plans.md. Sums and products alone, so that every machine computes the same.
 """
 
 import math
@@ -18,7 +18,7 @@ from data.records import Outcome, Tally
 Beta = tuple[float, float]
 """The a and b of a Beta distribution."""
 
-UNMEASURED: Final = 0.98  # taken for `passed` before a named step where nobody has measured it (docs/plans.md)
+MENDED: Final = (1.0, 2.0)  # hit rate from behind an error that rollouts mend: nearly any, sooner low (docs/plans.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Prior:
 
     `exact`, `earlier`, `later`, `none`: where the first error lies if the judge names a step, as relative weights.
     `good`, `bad`: hit rates of prefixes without and with an error. `passed`: how probable it is that a right answer in
-    which the judge finds no error holds none: None where nobody has measured it, since no rollout tells.
+    which the judge finds no error holds none: None where nobody has measured it, since no rollout tells. `missed`: how
+    probable it is that the judge misses an error which rollouts mend in as many steps as a whole solution has.
     """
 
     exact: float = 0.7
@@ -37,24 +38,28 @@ class Prior:
     good: Beta = (1.0, 1.0)
     bad: Beta = (0.2, 3.8)
     passed: float | None = None
+    missed: float = 0.04
 
     def __post_init__(self) -> None:
         weights, rates = (self.exact, self.earlier, self.later, self.none), (*self.good, *self.bad)
-        if self.exact <= 0 or min(weights) < 0 or min(rates) <= 0 or not 0 <= (self.passed or 0) <= 1:
-            raise SettingError(f"a prior needs exact > 0, weights >= 0, rates > 0 and 0 <= passed <= 1, not {self}")
+        shares = (self.missed, self.passed or 0.0)
+        if self.exact <= 0 or min(weights) < 0 or min(rates) <= 0 or not all(0 <= share <= 1 for share in shares):
+            raise SettingError(
+                f"a prior needs exact > 0, weights >= 0, rates > 0, passed and missed from 0 to 1, not {self}"
+            )
 
     def at(self, judged: int, steps: int) -> "Prior":
         """Return the prior where the judge names step `judged`: nothing lies before the first, or after the last."""
         earlier = self.earlier if judged else 0.0
         return replace(self, earlier=earlier, later=self.later if judged < steps - 1 else 0.0)
 
-    def clear(self, judged: int, steps: int) -> float:
-        """Return how probable it is that no error that does no harm lies before the step that the judge names.
+    def mended(self, judged: int, steps: int) -> float:
+        """Return how probable it is that an error which rollouts mend lies before the step that the judge names.
 
-        No rollout shows one, as in a right answer; so it is missed as often, for as many steps.
+        Wrong answers hold more of those than right ones, so what `passed` says of right ones is the least.
         """
-        passed = UNMEASURED if self.passed is None else self.passed
-        return 1.0 - (1.0 - passed) * judged / steps
+        passed = 1.0 if self.passed is None else self.passed
+        return max(self.missed, 1.0 - passed) * judged / steps
 
 
 DEFAULT: Final = Prior()
@@ -64,30 +69,37 @@ DEFAULT: Final = Prior()
 class Evidence:
     """A solution's own outcome, rollouts from the prefix `before` the named step, and from the one `through` it.
 
-    `clear`: how probable it is that nothing lies before that step which no rollout would show.
+    `mended`: how probable it is, before any rollout, that an error lies before that step which rollouts mend.
     """
 
     prior: Prior
     outcome: Outcome
     before: Tally = field(default_factory=Tally)
     through: Tally = field(default_factory=Tally)
-    clear: float = 1.0
+    mended: float = 0.0
 
     @property
-    def weights(self) -> tuple[float, float, float, float]:
-        """Joint probability of the evidence with exact, earlier, later and none; not normalised."""
+    def weights(self) -> tuple[float, float, float, float, float]:
+        """Joint probability of the evidence with exact, earlier, later, none and mended; not normalised.
+
+        The two prefixes share a hit rate where neither holds an error, and have one each, as in stages/learning.py,
+        where both do.
+        """
         prior, both, own = self.prior, self.before + self.through, OWN[self.outcome]
+        wrong = marginal(self.through + own, prior.bad)
         return (
-            prior.exact * marginal(self.before, prior.good) * marginal(self.through + own, prior.bad),
-            prior.earlier * marginal(both + own, prior.bad),
+            (1.0 - self.mended) * prior.exact * marginal(self.before, prior.good) * wrong,
+            prior.earlier * marginal(self.before, prior.bad) * wrong,
             prior.later * marginal(both, prior.good) * marginal(own, prior.bad),
             0.0 if self.outcome == "different" else prior.none * marginal(both, prior.good),
+            self.mended * prior.exact * marginal(self.before, MENDED) * wrong,
         )
 
     @property
     def posterior(self) -> float:
         """Probability that the first error is the named step."""
-        return self.clear * self.weights[0] / sum(self.weights)
+        weights = self.weights
+        return weights[0] / sum(weights)
 
     def seen(self, *, through: bool) -> Tally:
         """Return the rollouts from one of the two prefixes."""

@@ -140,7 +140,7 @@ def sequential(steps: int, outcome: Outcome, judged: int | None, settings: Setti
         raise ValueError(f"the judge named step {judged} of {steps}")
     through = {prefix: prefix > judged for prefix in (judged, judged + 1) if prefix and prefix not in known}
     prior = settings.prior
-    evidence = Evidence(prior.at(judged, steps), outcome, clear=prior.clear(judged, steps))
+    evidence = Evidence(prior.at(judged, steps), outcome, mended=prior.mended(judged, steps))
     while (probe := _most_telling(evidence, through, steps, settings)) is not None:
         evidence = evidence.add((yield probe), through=through[probe.prefix])
     rolled = {prefix: evidence.seen(through=side) for prefix, side in through.items()}

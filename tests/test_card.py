@@ -282,20 +282,20 @@ GIVEN = [{"kind": "given"}, {"kind": "equations"}]
         (
             {"completer": {"plan": "sequential"}, "consensus": {"rule": "posterior", "error": 0.05}},
             ["probability of 95.0%"],
-            ["shown by no rollout"],
+            ["hardly shown by any"],
         ),
         (
             {"completer": {"plan": "sequential"}, "consensus": {"rule": "posterior"}},
-            ["probability of 98.0%", "shown by no rollout"],
+            ["probability of 98.0%", "hardly shown by any"],
             [],
         ),
         (
             {
-                "completer": {"plan": "sequential", "prior": {"passed": 0.99}},
+                "completer": {"plan": "sequential", "prior": {"missed": 0.07}},
                 "consensus": {"rule": "posterior", "error": 0.01},
             },
-            ["probability of 99.0%"],
-            ["shown by no rollout"],
+            ["probability of 99.0%", "taken to be 7%"],
+            [],
         ),
         ({"policy": [{"engine": "scripted"}]}, ["No model was asked"], []),
         (

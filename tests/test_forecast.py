@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import fit
 from data import schema, scripted, shards
 from data.errors import RunError
 from data.records import Outcome
@@ -16,7 +17,7 @@ from pipeline.memory import Paid
 from pipeline.progress import Progress
 from pipeline.run import Run
 from pipeline.settings import Recipe
-from stages import solve
+from stages import learning, solve
 from stages.exact.certain import decide
 
 PRICED = "budget.prices={ scripted = [0.0, 10.0] }"
@@ -53,9 +54,10 @@ def pilot(out: Path, plan: str, problems: int, *more: str) -> Run:
 
 def test_one_pilot_tells_of_all_plans_what_runs_of_the_whole_come_to(tmp_path: Path) -> None:
     told = {line["plan"]: line for line in forecast.forecast(pilot(tmp_path, "exhaustive", 40), 200, rate=3000)}
-    assert list(told) == ["exhaustive", "bisect", "confirm", "sequential"]
-    for plan in ("bisect", "confirm", "sequential"):
-        _, rows = labelled(plan, 200, 1)  # other problems of the same world
+    assert list(told) == ["exhaustive", "bisect", "confirm", "sequential", forecast.LEARNT]
+    taught = fit.inline(learning.fit(list(learning.seen(map(schema.record, labelled("exhaustive", 40, 0)[1])))))
+    for plan, more in {"bisect": (), "confirm": (), "sequential": (), forecast.LEARNT: (taught,)}.items():
+        _, rows = labelled(plan.partition(",")[0], 200, 1, *more)  # other problems of the same world
         tokens = sum(row["tokens"][role] for row in rows for role in forecast.ROLES)
         assert inside(told[plan]["rows kept"], sum(row["kept"] for row in rows)), plan
         assert inside(told[plan]["million tokens"], tokens / 1e6), plan

@@ -132,7 +132,9 @@ def test_what_contradicts_it_is_told(
 
 @pytest.mark.usefixtures("labelled")
 def test_what_the_judge_misses_is_not_learnt_but_set() -> None:
-    main([*LEARNING, "--out", "run", "--set", "completer.prior.passed={ easy = 0.9 }"])
+    given = "completer.prior={ passed = { easy = 0.9 }, missed = 0.07 }"
+    main([*LEARNING, "--out", "run", "--set", given])
     assert kept("run").completer.prior.passed == {"easy": 0.9}
+    assert kept("run").completer.prior.missed == 0.07
     assert kept("run").completer.prior.exact != Prior().exact
     assert recipe.changed(kept("run"), ["consensus.error=0.05"]).completer == kept("run").completer

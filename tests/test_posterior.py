@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data.errors import SettingError
 from data.records import Outcome, Tally
-from stages.posterior import DEFAULT, UNMEASURED, Evidence, Prior, log_marginal, marginal, places
+from stages.posterior import DEFAULT, Evidence, Prior, log_marginal, marginal, places
 
 tallies = st.builds(Tally, st.integers(0, 8), st.integers(0, 8), st.integers(0, 3))
 rates = st.tuples(st.floats(0.05, 20), st.floats(0.05, 20))
@@ -70,13 +70,31 @@ def test_nothing_is_earlier_than_the_first_step_or_later_than_the_last() -> None
     assert Evidence(DEFAULT.at(0, 1), "different").posterior == 1
 
 
-def test_what_no_rollout_shows_is_missed_before_a_named_step_as_often_as_in_a_right_answer() -> None:
-    assert DEFAULT.clear(0, 4) == 1
-    assert DEFAULT.clear(3, 4) == pytest.approx(1 - 0.75 * (1 - UNMEASURED))  # nobody has measured it
-    told = Prior(passed=0.96)
-    assert [told.clear(judged, 4) for judged in (0, 2, 3)] == pytest.approx([1, 0.98, 0.97])
-    sure = Evidence(told.at(2, 4), "different", Tally(hits=50), Tally(misses=50), told.clear(2, 4))
-    assert sure.posterior == pytest.approx(0.98, abs=1e-6)
+def test_a_mended_error_is_missed_in_proportion_to_the_steps_before_the_named_one() -> None:
+    assert DEFAULT.mended(0, 4) == 0
+    assert DEFAULT.mended(3, 4) == pytest.approx(0.75 * DEFAULT.missed)
+    told = Prior(missed=0.04)
+    assert [told.mended(judged, 4) for judged in (0, 2, 3)] == pytest.approx([0, 0.02, 0.03])
+    assert Prior(missed=0.04, passed=0.99).mended(2, 4) == pytest.approx(0.02)
+    assert Prior(missed=0.04, passed=0.90).mended(2, 4) == pytest.approx(0.05)  # right answers hold more of them
+    start = Evidence(Prior(0.7, 0, 0, 0), "different", mended=0.02)
+    assert start.posterior == pytest.approx(0.98)
+    assert start.add(Tally(misses=9), through=True).posterior == pytest.approx(0.98)  # behind it they miss either way
+
+
+def test_few_hits_before_the_named_step_speak_for_a_mended_error_and_many_against_it() -> None:
+    start = Evidence(Prior(good=(4.0, 1.0)), "different", mended=0.02)
+    some, all_hit = (start.add(tally, through=False) for tally in (Tally(2, 6), Tally(8, 0)))
+    share = {one: one.weights[4] / (one.weights[0] + one.weights[4]) for one in (start, some, all_hit)}
+    assert share[start] == pytest.approx(0.02)
+    assert share[some] > 0.05
+    assert share[all_hit] < 0.005
+
+
+def test_prefixes_behind_one_error_may_differ_in_how_often_it_is_mended() -> None:
+    evidence = Evidence(DEFAULT, "different", Tally(3, 5), Tally(0, 8))
+    one_rate = DEFAULT.earlier * marginal(Tally(3, 13 + 1), DEFAULT.bad)
+    assert evidence.weights[1] > 1.5 * one_rate
 
 
 def test_many_rollouts_still_give_a_number() -> None:
@@ -85,7 +103,7 @@ def test_many_rollouts_still_give_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"exact": 0.0}, {"later": -0.1}, {"good": (0.0, 1.0)}, {"passed": 1.1}, {"passed": -0.1}]
+    "bad", [{"exact": 0.0}, {"later": -0.1}, {"good": (0.0, 1.0)}, {"passed": 1.1}, {"passed": -0.1}, {"missed": 1.1}]
 )
 def test_an_impossible_prior_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(SettingError):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from data.errors import SettingError
 from data.records import NO_ERROR, Outcome, StepEstimate, Tally
-from stages.posterior import UNMEASURED, Prior
+from stages.posterior import Prior
 from stages.probes import (
     PLANS,
     Probe,
@@ -22,7 +22,7 @@ from stages.probes import (
 )
 
 Answer = Callable[[Probe], Tally]
-NOTHING_HIDDEN = Prior(passed=1.0)
+NOTHING_HIDDEN = Prior(missed=0.0)
 
 
 class World:
@@ -94,7 +94,7 @@ def test_cut_rollouts_are_replaced_and_count_neither_way() -> None:
 def test_a_prefix_with_too_few_decided_rollouts_is_unknown_never_unreachable(plan: Callable[..., Rolling]) -> None:
     world = World(*["mccccc"] * 3)
     estimate = simulate(plan(3, "different", 1, Settings(tries=4, spare=4, prior=NOTHING_HIDDEN)), world)
-    hopeless = 7 if plan is sequential else 8  # it sees earlier that the rest cannot decide
+    hopeless = 6 if plan is sequential else 8  # it sees earlier that the rest cannot decide
     assert max(probe.first + probe.tries for probe in world.probes) == hopeless
     assert estimate.first_error is None
     assert estimate.reason in {"cut", "posterior"}
@@ -312,11 +312,15 @@ def test_sequential_asks_nothing_that_cannot_reach_the_bound() -> None:
     assert estimate.reason == "posterior"
 
 
-def test_sequential_asks_nothing_where_what_nobody_has_measured_exceeds_the_bound() -> None:
-    late = simulate(sequential(5, "different", 4, Settings(tries=100, error=0.01)), never)
-    assert late.posterior == pytest.approx(0.7 / 0.8 * (1 - 0.8 * (1 - UNMEASURED)))
-    world = World("h", "m", "?", "?", "?")
-    early = simulate(sequential(5, "different", 1, Settings(tries=100, error=0.01)), world)
+def test_sequential_asks_before_the_named_step_until_a_mended_error_is_improbable_enough() -> None:
+    known = Prior(good=(4.0, 1.0))
+    sure = simulate(sequential(5, "different", 4, Settings(tries=100, error=0.01, prior=known)), World(*"???h?"))
+    assert sure.posterior is not None
+    assert sure.posterior >= 0.99
+    assert sure.steps[3].tries > 1
+    loose = simulate(sequential(5, "different", 4, Settings(tries=100, error=0.05, prior=known)), World(*"???h?"))
+    assert loose.steps[3].tries < sure.steps[3].tries
+    early = simulate(sequential(5, "different", 1, Settings(tries=100, error=0.01)), World("h", "m", "?", "?", "?"))
     assert early.posterior is not None
     assert early.posterior >= 0.99
 
