@@ -1,9 +1,9 @@
 """What each rollout plan costs with a real model: the second table of docs/plans.md (`python -m bench.plans_arith`).
 
 The small model solves, rolls out and judges arith problems; the oracle tells the truth, for measuring alone. All plans
-see the same solutions and verdicts and share the rollouts, which are remembered for the next run of this program, too.
-The prior of `sequential` is learnt from other problems of the same levels, without the truth; in the plans named
-"measured" with one number more, how often right answers that the judge passes hold no error.
+share solutions, verdicts and rollouts, which are remembered for the next run of this program, too. The prior of
+`sequential` is learnt from other problems of the same levels; "measured" adds how often right answers that the judge
+passes hold no error. A second table tells what rollouts show around the named step, by where the first error is.
 """
 
 import argparse
@@ -41,10 +41,13 @@ async def label(problems: Sequence[Problem], engine: Remembering, settings: Sequ
     return await asyncio.gather(*map(one, solve.tasks(problems, chosen.policies())))
 
 
-async def measure(pilot: int, count: int, errors: Sequence[float], *, sequential: bool) -> list[dict[str, Any]]:
+async def measure(
+    pilot: int, count: int, errors: Sequence[float], *, sequential: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return one row a plan (or of `sequential` alone), for all levels together and for the hardest alone.
 
-    Each has a pilot of its own kind, as a run of these problems would (`completer.learn`).
+    Each has a pilot of its own kind, as a run of these problems would (`completer.learn`). With them, what exhaustive
+    rollouts show around the named step.
     """
     problems = list(world.problems(None, pilot + count, start=START))
     parts = {
@@ -52,6 +55,7 @@ async def measure(pilot: int, count: int, errors: Sequence[float], *, sequential
         "hard": (list(world.problems("hard", pilot, start=HARD)), [p for p in problems[pilot:] if p.level == "hard"]),
     }
     rows: list[dict[str, Any]] = []
+    around: list[dict[str, Any]] = []
     with Ledger(table.BUILD / "plans_arith", "p") as ledger:
         embedded = Embedded()
         engine = Remembering(embedded, embedded.model, ledger)
@@ -62,8 +66,10 @@ async def measure(pilot: int, count: int, errors: Sequence[float], *, sequential
             asked = _sequential(errors, fit.inline(prior), fit.inline(prior, passed))
             fixed = {} if sequential else {name: plans.PLANS[name] for name in ("exhaustive", "bisect", "confirm")}
             for plan, settings in (fixed | asked).items():
-                rows.append(_row(which, plan, await label(rest, engine, settings)))
-    return rows
+                done = await label(rest, engine, settings)
+                rows.append(_row(which, plan, done))
+                around += _around(which, done) if plan == "exhaustive" else []
+    return rows, around
 
 
 def _sequential(errors: Sequence[float], learnt: str, measured: str) -> dict[str, tuple[str, ...]]:
@@ -94,6 +100,36 @@ def _row(which: str, plan: str, rows: Sequence[Labelled]) -> dict[str, Any]:
         **{f"kept_{name}": len(side) for name, side in sides.items()},
         **{f"right_{name}": _right(side) for name, side in sides.items()},
         "violations": sum(row.estimate.violations > 0 for row in chosen),
+    }
+
+
+def _around(which: str, rows: Sequence[Labelled]) -> list[dict[str, Any]]:
+    """Count wrong answers by where the first error is, and by the hits in 8 before and through the named step."""
+    found: dict[str, list[tuple[int | None, int | None]]] = {}
+    for row in rows:
+        judged, truth = row.verdict.first_error, _truth(row) if row.trace.steps else NO_ERROR
+        if row.outcome == "different" and judged is not None and NO_ERROR not in {judged, truth}:
+            kind = "exact" if truth == judged else ("earlier" if truth < judged else "later")
+            found.setdefault(kind, []).append((_hits(row, judged), _hits(row, judged + 1)))
+    told = []
+    for kind, seen in sorted(found.items()):
+        before, through = zip(*seen, strict=True)
+        spread = _spread("before", before) | _spread("through", through)
+        told.append({"level": which, "first error": kind, "solutions": len(seen), **spread})
+    return told
+
+
+def _hits(row: Labelled, prefix: int) -> int | None:
+    step = row.estimate.steps[prefix - 1] if prefix else None
+    return step.hits if step and step.source == "rolled" else None
+
+
+def _spread(side: str, hits: Sequence[int | None]) -> dict[str, int]:
+    known = [one for one in hits if one is not None]
+    return {
+        f"{side}: no hit": known.count(0),
+        f"{side}: 1 to 4": sum(0 < one <= 4 for one in known),
+        f"{side}: 5 to 8": sum(one > 4 for one in known),
     }
 
 
@@ -130,10 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pilot", type=int, default=80, help="other problems to learn each prior from (default: 80)")
     parser.add_argument("--sequential", action="store_true", help="that plan alone, which asks for little")
     options = parser.parse_args(arguments)
-    rows = asyncio.run(measure(options.pilot, options.problems, (0.05, 0.02, 0.01), sequential=options.sequential))
+    measured = measure(options.pilot, options.problems, (0.05, 0.02, 0.01), sequential=options.sequential)
+    rows, around = asyncio.run(measured)
     full = {row["level"]: row["tokens"] for row in rows if row["plan"] == "exhaustive"}
     print("\n".join(table.lines([_told(row, full.get(row["level"])) for row in rows])))
-    print(f"written to {table.write('plans_arith', {'rows': rows})}")
+    if around:
+        print("\n".join(("", *table.lines([{name: str(value) for name, value in row.items()} for row in around]))))
+    print(f"written to {table.write('plans_arith', {'rows': rows, 'around': around})}")
     return 0
 
 

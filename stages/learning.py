@@ -1,8 +1,8 @@
 """What rollouts teach the plan `sequential` about judge and policy, without the truth: its prior.
 
 Where the first error lies is the hidden variable of an EM over exhaustive rollouts. The model is that of
-`stages/posterior.py`, but for a hit rate of each prefix's own: over a solution they differ too much. What is learnt in
-the end are the rates of the two prefixes around the error, which the plan asks about. See docs/plans.md.
+`stages/posterior.py`, but for a hit rate of each prefix's own: over a solution they differ too much. The plan asks
+right behind an error, where more is mended than farther on: in the end `bad` is learnt from there. See docs/plans.md.
 """
 
 import math
@@ -58,19 +58,20 @@ class Guess:
     bad: Tallies
     share: float
 
-    @property
-    def near(self) -> "Guess":
-        """The same with the last prefix before the error and the first one after it alone, if they were rolled out."""
-        return replace(self, good=self.good[-1:], bad=self.bad[:-1][:1])  # the last is the solution's own answer
-
 
 def fit(solutions: Sequence[Seen], start: Prior = DEFAULT) -> Prior:
     """Return the prior under which the evidence is likely: expectation and maximisation in turns."""
     prior, guesses = start, list[Guess]()
     for _ in range(ROUNDS):
         guesses = [guess for solution in solutions for guess in _guesses(solution, prior)]
-        prior = _rated(_weighed(prior, guesses, start), guesses, start)
-    return _rated(prior, [guess.near for guess in guesses], start)
+        prior = replace(
+            prior,
+            **_weights(guesses, start),
+            good=_likeliest(((tally, guess.share) for guess in guesses for tally in guess.good), start.good),
+            bad=_likeliest(((tally, guess.share) for guess in guesses for tally in guess.bad), start.bad),
+        )
+    nearest = ((guess.bad[0], guess.share) for guess in guesses if len(guess.bad) > 1)  # the last is the own answer
+    return replace(prior, bad=_likeliest(nearest, start.bad))
 
 
 def _guesses(solution: Seen, prior: Prior) -> Iterator[Guess]:
@@ -86,18 +87,12 @@ def _guesses(solution: Seen, prior: Prior) -> Iterator[Guess]:
         yield Guess(*place, chance / sum(chances))
 
 
-def _weighed(prior: Prior, guesses: Iterable[Guess], start: Prior) -> Prior:
+def _weights(guesses: Iterable[Guess], start: Prior) -> dict[Kind, float]:
     shares = {kind: getattr(start, kind) for kind in KINDS}
     expected = {kind: WEAK * share / sum(shares.values()) for kind, share in shares.items()}
     for guess in guesses:
         expected[guess.kind] += guess.share
-    return replace(prior, **{kind: count / sum(expected.values()) for kind, count in expected.items()})
-
-
-def _rated(prior: Prior, guesses: Sequence[Guess], start: Prior) -> Prior:
-    good = ((tally, guess.share) for guess in guesses for tally in guess.good)
-    bad = ((tally, guess.share) for guess in guesses for tally in guess.bad)
-    return replace(prior, good=_likeliest(good, start.good), bad=_likeliest(bad, start.bad))
+    return {kind: count / sum(expected.values()) for kind, count in expected.items()}
 
 
 def _likeliest(seen: Iterable[tuple[Tally, float]], start: Beta) -> Beta:

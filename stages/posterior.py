@@ -18,7 +18,7 @@ from data.records import Outcome, Tally
 Beta = tuple[float, float]
 """The a and b of a Beta distribution."""
 
-MENDED: Final = (1.0, 2.0)  # hit rate from behind an error that rollouts mend: nearly any, sooner low (docs/plans.md)
+MENDED: Final = 0.4  # an error that rollouts mend leaves about so much of the hit rate (docs/plans.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,12 @@ class Prior:
         """Return the prior where the judge names step `judged`: nothing lies before the first, or after the last."""
         earlier = self.earlier if judged else 0.0
         return replace(self, earlier=earlier, later=self.later if judged < steps - 1 else 0.0)
+
+    @property
+    def mending(self) -> Beta:
+        """Hit rate of prefixes with an error that rollouts mend: a share of `good`, known as if from three rollouts."""
+        hits = 3.0 * MENDED * self.good[0] / sum(self.good)
+        return hits, 3.0 - hits
 
     def mended(self, judged: int, steps: int) -> float:
         """Return how probable it is that an error which rollouts mend lies before the step that the judge names.
@@ -92,7 +98,7 @@ class Evidence:
             prior.earlier * marginal(self.before, prior.bad) * wrong,
             prior.later * marginal(both, prior.good) * marginal(own, prior.bad),
             0.0 if self.outcome == "different" else prior.none * marginal(both, prior.good),
-            self.mended * prior.exact * marginal(self.before, MENDED) * wrong,
+            self.mended * prior.exact * marginal(self.before, prior.mending) * wrong,
         )
 
     @property

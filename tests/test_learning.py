@@ -48,6 +48,21 @@ def test_the_judges_reliability_and_the_hit_rates_are_found_again(exact: float) 
     assert prior.exact + prior.earlier + prior.later + prior.none == pytest.approx(1)
 
 
+def test_the_rate_behind_an_error_is_that_right_behind_it() -> None:
+    rng = random.Random(0)
+
+    def rolled(error: int) -> Iterator[Tally]:
+        for prefix in range(1, 9):
+            rate = 0.8 if prefix <= error else (0.25 if prefix == error + 1 else 0.0)
+            hits = sum(rng.random() < rate for _ in range(8))
+            yield Tally(hits, 8 - hits)
+
+    errors = [rng.randrange(4) for _ in range(150)]
+    seen = [learning.Seen(9, "different", error, dict(enumerate(rolled(error), 1))) for error in errors]
+    bad = learning.fit(seen).bad
+    assert bad[0] / sum(bad) == pytest.approx(0.25, abs=0.06)  # over all prefixes it is 0.04
+
+
 def test_without_solutions_the_prior_is_kept() -> None:
     start = Prior(good=(1.0, 1.0), bad=(0.2, 3.8))
     learnt = learning.fit([], start)
