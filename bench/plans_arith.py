@@ -42,18 +42,17 @@ async def label(problems: Sequence[Problem], engine: Remembering, settings: Sequ
 
 
 async def measure(
-    pilot: int, count: int, errors: Sequence[float], *, sequential: bool
+    pilot: int, count: int, errors: Sequence[float], start: int = START, *, sequential: bool, hard: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return one row a plan (or of `sequential` alone), for all levels together and for the hardest alone.
+    """Return one row a plan (or of `sequential` alone), for all levels together and for the hardest (or these) alone.
 
     Each has a pilot of its own kind, as a run of these problems would (`completer.learn`). With them, what exhaustive
     rollouts show around the named step.
     """
-    problems = list(world.problems(None, pilot + count, start=START))
-    parts = {
-        "all": (problems[:pilot], problems[pilot:]),
-        "hard": (list(world.problems("hard", pilot, start=HARD)), [p for p in problems[pilot:] if p.level == "hard"]),
-    }
+    problems = list(world.problems("hard" if hard else None, pilot + count, start=start))
+    parts = {} if hard else {"all": (problems[:pilot], problems[pilot:])}
+    hardest = [problem for problem in problems[pilot:] if problem.level == "hard"]
+    parts["hard"] = list(world.problems("hard", pilot, start=HARD)), hardest
     rows: list[dict[str, Any]] = []
     around: list[dict[str, Any]] = []
     with Ledger(table.BUILD / "plans_arith", "p") as ledger:
@@ -165,9 +164,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--problems", type=int, default=160, help="problems; two solutions each (default: 160)")
     parser.add_argument("--pilot", type=int, default=80, help="other problems to learn each prior from (default: 80)")
     parser.add_argument("--sequential", action="store_true", help="that plan alone, which asks for little")
+    parser.add_argument("--hard", action="store_true", help="the hardest problems alone")
+    parser.add_argument("--start", type=int, default=START, help=f"number of the first problem (default: {START})")
     options = parser.parse_args(arguments)
-    measured = measure(options.pilot, options.problems, (0.05, 0.02, 0.01), sequential=options.sequential)
-    rows, around = asyncio.run(measured)
+    told = {"sequential": options.sequential, "hard": options.hard}
+    rows, around = asyncio.run(measure(options.pilot, options.problems, (0.05, 0.02, 0.01), options.start, **told))
     full = {row["level"]: row["tokens"] for row in rows if row["plan"] == "exhaustive"}
     print("\n".join(table.lines([_told(row, full.get(row["level"])) for row in rows])))
     if around:
