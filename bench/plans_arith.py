@@ -113,8 +113,8 @@ def _around(which: str, rows: Sequence[Labelled]) -> list[dict[str, Any]]:
     told = []
     for kind, seen in sorted(found.items()):
         before, through = zip(*seen, strict=True)
-        spread = _spread("before", before) | _spread("through", through)
-        told.append({"level": which, "first error": kind, "solutions": len(seen), **spread})
+        binned = _binned("before", before) | _binned("through", through)
+        told.append({"level": which, "first error": kind, "solutions": len(seen), **binned})
     return told
 
 
@@ -123,7 +123,7 @@ def _hits(row: Labelled, prefix: int) -> int | None:
     return step.hits if step and step.source == "rolled" else None
 
 
-def _spread(side: str, hits: Sequence[int | None]) -> dict[str, int]:
+def _binned(side: str, hits: Sequence[int | None]) -> dict[str, int]:
     known = [one for one in hits if one is not None]
     return {
         f"{side}: no hit": known.count(0),
