@@ -42,7 +42,7 @@ async def label(problems: Sequence[Problem], engine: Remembering, settings: Sequ
 
 
 async def measure(
-    pilot: int, count: int, errors: Sequence[float], start: int = START, *, sequential: bool, hard: bool
+    pilot: int, count: int, errors: Sequence[float], start: int, *, sequential: bool, hard: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return one row a plan (or of `sequential` alone), for all levels together and for the hardest (or these) alone.
 

@@ -53,7 +53,7 @@ def forecast(pilot: Run, problems: int, rate: float | None = None) -> list[dict[
     told: dict[str, Callable[[Row], tuple[float, bool]]] = {own: _recorded}
     if own == "exhaustive":
         told |= {plan: partial(again, plan=plan, recipe=pilot.recipe) for plan in probes.PLANS if plan != own}
-        told[LEARNT] = partial(again, plan="sequential", recipe=learnt(pilot.recipe, pilot))
+        told[LEARNT] = partial(again, plan="sequential", recipe=learnt(pilot.recipe, rows))
     return [_line(plan, _amounts(rows, seen), problems, price, rate) for plan, seen in told.items()]
 
 

@@ -6,14 +6,14 @@ of the fingerprint and of every shard, and is not learnt anew: whatever is kille
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from data import places, schema, shards
+from data import places, schema
 from data.errors import SettingError
 from data.records import Problem
+from data.schema import Row
 from pipeline import run
-from pipeline.run import Run
 from pipeline.settings import Prior, Recipe
 from stages import learning
 
@@ -54,9 +54,9 @@ def taught(out: str, whole: Recipe) -> Recipe | None:
     return with_prior(whole, before.prior.model_dump()) if before.learn == whole.completer.learn else whole
 
 
-def learnt(whole: Recipe, pilot: Run) -> Recipe:
-    """Return the recipe with the prior that its finished pilot teaches."""
-    seen = learning.seen(map(schema.record, shards.rows(pilot.place)))
+def learnt(whole: Recipe, pilot: Iterable[Row]) -> Recipe:
+    """Return the recipe with the prior that the rows of its finished pilot teach."""
+    seen = learning.seen(map(schema.record, pilot))
     return with_prior(whole, asdict(learning.fit(list(seen))))
 
 

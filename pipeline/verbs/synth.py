@@ -106,7 +106,7 @@ def _run(out: str, chosen: Recipe, loaded: Loaded, options: argparse.Namespace) 
             made, stopped = _labelled(where, pilot.recipe(chosen), drawn, options, ledger or run.ledger(out))
             if stopped:
                 return made, stopped
-            taught = pilot.learnt(chosen, made)
+            taught = pilot.learnt(chosen, shards.rows(made.place))
             print(pilot.lesson(taught.completer.prior))
         chosen = taught
     return _labelled(out, chosen, loaded, options, ledger)
